@@ -1,0 +1,84 @@
+package swarmproof.nats
+
+import data.swarmproof.members
+
+# What an identity may publish and subscribe. An empty list means everything to the broker, so this
+# is undefined, and the connection refused, unless both lists have an entry.
+
+# METADATA
+# entrypoint: true
+permissions := {"publish": {"allow": sort(publish)}, "subscribe": {"allow": sort(subscribe)}} if {
+	count(publish) > 0
+	count(subscribe) > 0
+}
+
+member := members.member(input.id)
+
+grants := members.grants(input.id)
+
+token := member.token
+
+district := member.district if regex.match(members.token_pattern, member.district)
+
+# Everybody: its own records and its own replies.
+
+publish contains concat(".", ["custody.append", token]) if token
+
+subscribe contains concat(".", ["_INBOX", token, ">"]) if token
+
+publish contains concat(".", ["svc", service, token]) if {
+	some service in grants.services
+	regex.match(members.token_pattern, service)
+}
+
+# Agents: their own district and name, and their own durable consumers.
+
+publish contains concat(".", [district, kind, token]) if {
+	some kind in agent_list("publish")
+}
+
+subscribe contains concat(".", [district, "ack", "*", token]) if count(agent_list("publish")) > 0
+
+publish contains concat(".", [district, "ack", token, "*"]) if count(agent_list("consume")) > 0
+
+publish contains concat(".", ["$JS.API.CONSUMER.MSG.NEXT", upper(kind), token]) if {
+	some kind in agent_list("consume")
+}
+
+publish contains concat(".", ["$JS.ACK", upper(kind), token, ">"]) if {
+	some kind in agent_list("consume")
+}
+
+agent_list(verb) := [kind |
+	member.kind == "agent"
+	some kind in grants[verb]
+	regex.match(members.token_pattern, kind)
+]
+
+# Services answer only below the inbox that carries their name, and take requests only in their own
+# queue group: with the subject alone, anyone could join the group and take a share.
+
+publish contains concat(".", ["_INBOX.*", served, ">"]) if served
+
+subscribe contains concat("", ["svc.", served, ".* svc-", served]) if served
+
+served := member.name if member.kind == "service"
+
+served := "ledger" if is_ledger
+
+is_ledger if {
+	member.kind == "platform"
+	member.name == "ledger"
+}
+
+publish contains subject if {
+	is_ledger
+	some subject in {
+		"$JS.API.CONSUMER.MSG.NEXT.APPEND.platform-ledger",
+		"$JS.ACK.APPEND.platform-ledger.>",
+		"ledger.entry",
+		"$JS.API.STREAM.INFO.LEDGER",
+		"$JS.API.DIRECT.GET.LEDGER",
+		"$JS.API.STREAM.MSG.GET.LEDGER",
+	}
+}

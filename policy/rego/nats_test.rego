@@ -1,0 +1,102 @@
+package swarmproof.nats_test
+
+import data.swarmproof.nats
+
+sensor := "spiffe://city.example/agent/sensor/north/cam-1"
+
+analyzer := "spiffe://city.example/agent/analyzer/north/a1"
+
+llm := "spiffe://city.example/service/llm"
+
+ledger := "spiffe://city.example/platform/ledger"
+
+agent(role, name) := {
+	"token": concat("-", [role, name]), "kind": "agent",
+	"role": role, "district": "north", "name": name,
+}
+
+city := {
+	"trust_domain": "city.example",
+	"members": {
+		sensor: agent("sensor", "cam-1"),
+		analyzer: agent("analyzer", "a1"),
+		llm: {"token": "service-llm", "kind": "service", "role": "llm", "name": "llm"},
+		ledger: {"token": "platform-ledger", "kind": "platform", "role": "ledger", "name": "ledger"},
+	},
+	"grants": {
+		sensor: {"publish": ["reading"], "consume": [], "services": []},
+		analyzer: {"publish": ["finding"], "consume": ["reading"], "services": ["llm"]},
+		llm: {"publish": [], "consume": [], "services": []},
+		ledger: {"publish": [], "consume": [], "services": []},
+	},
+}
+
+permissions(id) := granted if granted := nats.permissions with input as {"id": id} with data.swarm as city
+
+test_sensor if {
+	permissions(sensor) == {
+		"publish": {"allow": ["custody.append.sensor-cam-1", "north.reading.sensor-cam-1"]},
+		"subscribe": {"allow": ["_INBOX.sensor-cam-1.>", "north.ack.*.sensor-cam-1"]},
+	}
+}
+
+test_analyzer if {
+	permissions(analyzer) == {
+		"publish": {"allow": [
+			"$JS.ACK.READING.analyzer-a1.>",
+			"$JS.API.CONSUMER.MSG.NEXT.READING.analyzer-a1",
+			"custody.append.analyzer-a1",
+			"north.ack.analyzer-a1.*",
+			"north.finding.analyzer-a1",
+			"svc.llm.analyzer-a1",
+		]},
+		"subscribe": {"allow": ["_INBOX.analyzer-a1.>", "north.ack.*.analyzer-a1"]},
+	}
+}
+
+test_service if {
+	permissions(llm) == {
+		"publish": {"allow": ["_INBOX.*.llm.>", "custody.append.service-llm"]},
+		"subscribe": {"allow": ["_INBOX.service-llm.>", "svc.llm.* svc-llm"]},
+	}
+}
+
+test_only_the_ledger_writes_the_ledger if {
+	"ledger.entry" in permissions(ledger).publish.allow
+	every id in [sensor, analyzer, llm] {
+		not "ledger.entry" in permissions(id).publish.allow
+	}
+}
+
+test_nobody_may_respond_freely if {
+	every id in [sensor, analyzer, llm, ledger] {
+		every subject in permissions(id).publish.allow {
+			subject != ">"
+			not startswith(subject, "*")
+			not startswith(subject, "$JS.API.STREAM.DELETE")
+		}
+	}
+}
+
+test_stranger_gets_nothing if not permissions("spiffe://city.example/agent/sensor/north/cam-9")
+
+test_member_without_id_gets_nothing if {
+	not nats.permissions with input as {} with data.swarm as city
+}
+
+test_wildcard_in_a_name_gets_nothing if {
+	every bad in ["*", ">", "a.b", "a b", "", "-a"] {
+		tokens := object.union(city, {"members": {sensor: {"token": bad}}})
+		not nats.permissions with input as {"id": sensor} with data.swarm as tokens
+		names := object.union(city, {"members": {sensor: {"name": bad}}})
+		not nats.permissions with input as {"id": sensor} with data.swarm as names
+	}
+}
+
+test_wildcard_in_a_district_grants_no_subject if {
+	every bad in ["*", ">", "a.b"] {
+		wide := object.union(city, {"members": {sensor: {"district": bad}}})
+		granted := nats.permissions with input as {"id": sensor} with data.swarm as wide
+		granted.publish.allow == ["custody.append.sensor-cam-1"]
+	}
+}
