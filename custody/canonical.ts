@@ -1,0 +1,69 @@
+/**
+ * What a custody document may consist of. `true`, `null` and fractions have no use here, and each
+ * thing left out is one that two implementations cannot spell differently.
+ */
+export type CanonicalValue =
+  | string
+  | number
+  | false
+  | readonly CanonicalValue[]
+  | { readonly [member: string]: CanonicalValue };
+
+/** Deeper than any document of this project; bounds recursion on foreign input. */
+const MAX_DEPTH = 8;
+
+/**
+ * RFC 8785 (JCS) text of a value, or `undefined` when it is outside the set above: floats, unsafe
+ * integers, `null`, `true`, lone surrogates (which 3.2.2.2 makes an error), exotic objects.
+ */
+export function canonicalise(value: unknown): string | undefined {
+  return write(value, MAX_DEPTH);
+}
+
+/** For values this project built. @throws Error when the value is outside the set: a bug. */
+export function canonicalText(value: CanonicalValue): string {
+  const text = canonicalise(value);
+  if (text === undefined) throw new Error('not a canonical value');
+  return text;
+}
+
+function write(value: unknown, depth: number): string | undefined {
+  switch (typeof value) {
+    case 'string':
+      // ECMAScript's JSON string escapes are those of RFC 8785 3.2.2.2, surrogates aside.
+      return value.isWellFormed() ? JSON.stringify(value) : undefined;
+    case 'number':
+      return Number.isSafeInteger(value) ? String(value) : undefined;
+    case 'boolean':
+      return value ? undefined : 'false';
+    case 'object':
+      if (value === null || depth === 0) return undefined;
+      return Array.isArray(value) ? writeArray(value, depth) : writeObject(value, depth);
+    default:
+      return undefined;
+  }
+}
+
+function writeArray(items: readonly unknown[], depth: number): string | undefined {
+  let text = '[';
+  for (let index = 0; index < items.length; index++) {
+    const item = write(items[index], depth - 1);
+    if (item === undefined) return undefined;
+    text += index === 0 ? item : `,${item}`;
+  }
+  return `${text}]`;
+}
+
+function writeObject(value: object, depth: number): string | undefined {
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return undefined;
+  let text = '{';
+  // The default sort compares UTF-16 code units, as 3.2.3 wants.
+  for (const name of Object.keys(value).sort()) {
+    const key = write(name, depth);
+    const member = write((value as Record<string, unknown>)[name], depth - 1);
+    if (key === undefined || member === undefined) return undefined;
+    text += text === '{' ? `${key}:${member}` : `,${key}:${member}`;
+  }
+  return `${text}}`;
+}

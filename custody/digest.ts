@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { encodeBase64Url } from './base64url.ts';
+import type { RecordId } from './record.ts';
+
+/** Separates this use of SHA-256 from every other; the NUL keeps a salt from extending it. */
+const PAYLOAD_CONTEXT = Buffer.from('custody/v1\0', 'latin1');
+
+/** `pdg`: base64url(SHA-256("custody/v1\0" ‖ salt ‖ payload)), over the bytes as they travel. */
+export function payloadDigest(salt: Uint8Array, payload: Uint8Array): string {
+  return createHash('sha256')
+    .update(PAYLOAD_CONTEXT)
+    .update(salt)
+    .update(payload)
+    .digest('base64url');
+}
+
+/**
+ * Id of a record: base64url(SHA-256(header "." claims)). The signature is left out, because an
+ * ECDSA signature can be rewritten (s → n − s) by anyone without changing what it says.
+ */
+export function recordIdOf(signingInput: string): RecordId {
+  return createHash('sha256').update(signingInput, 'latin1').digest('base64url') as RecordId;
+}
+
+/** `x5t#S256` (RFC 7515 4.1.8): base64url(SHA-256(certificate DER)). */
+export function thumbprintOf(certificate: Uint8Array): string {
+  return encodeBase64Url(createHash('sha256').update(certificate).digest());
+}

@@ -1,0 +1,118 @@
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { decodeBase64Url, is256Bits } from '../base64url.ts';
+import { canonicalise } from '../canonical.ts';
+import type { RecordCode } from '../codes.ts';
+import { recordIdOf } from '../digest.ts';
+import type { RecordClaims, RecordId } from '../record.ts';
+import { parseClaims } from './claims.ts';
+
+/** 16 causes and several audiences fit three times over. */
+export const MAX_JWS_CHARACTERS = 16_384;
+/** 64 bytes, r ‖ s (RFC 7518 3.4). */
+const SIGNATURE_BYTES = 64;
+const MAX_HEADER_CHARACTERS = 256;
+
+/** A well-formed record. Nothing is proven yet: `claims` are what somebody wrote. */
+export interface ParsedRecord {
+  readonly id: RecordId;
+  readonly jws: string;
+  /** `x5t#S256`: which certificate is said to have signed. */
+  readonly thumbprint: string;
+  readonly claims: RecordClaims;
+  /** `header.claims`, the bytes that the signature covers. */
+  readonly signingInput: string;
+  readonly signature: Uint8Array;
+}
+
+/** The one protected header: canonical JSON, so there is one spelling. */
+export function headerText(thumbprint: string): string {
+  return `{"alg":"ES256","typ":"custody+jwt","x5t#S256":"${thumbprint}"}`;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Parses a JWS in compact serialisation (RFC 7515 7.1) into a record. Never throws; no
+ * cryptography but one hash happens here, so that malformed input costs microseconds.
+ */
+export function parseRecord(jws: string): Outcome<ParsedRecord, RecordCode> {
+  if (jws.length > MAX_JWS_CHARACTERS) {
+    return refuse('RECORD_TOO_LARGE', `a record has at most ${MAX_JWS_CHARACTERS} characters`);
+  }
+  const first = jws.indexOf('.');
+  const second = jws.indexOf('.', first + 1);
+  if (first < 1 || second === -1 || jws.indexOf('.', second + 1) !== -1) {
+    return refuse('RECORD_FORM_INVALID', 'a record is three parts joined by "."');
+  }
+  if (first > MAX_HEADER_CHARACTERS) {
+    return refuse('RECORD_TOO_LARGE', `a header has at most ${MAX_HEADER_CHARACTERS} characters`);
+  }
+  const headerBytes = decodeBase64Url(jws.slice(0, first));
+  const claimBytes = decodeBase64Url(jws.slice(first + 1, second));
+  const signature = decodeBase64Url(jws.slice(second + 1));
+  if (headerBytes === undefined || claimBytes === undefined || signature === undefined) {
+    return refuse('RECORD_FORM_INVALID', 'a part is not canonical base64url');
+  }
+  const header = parseHeader(headerBytes);
+  if (!header.ok) return header;
+  // After the header: a record with `alg: none` is named for that, not for its empty signature.
+  if (signature.length !== SIGNATURE_BYTES) {
+    return refuse('RECORD_FORM_INVALID', `an ES256 signature has ${SIGNATURE_BYTES} bytes`);
+  }
+  const json = parseJson(claimBytes);
+  if (json === undefined) {
+    return refuse('RECORD_CLAIMS_NOT_JSON', 'the claims are not UTF-8 JSON');
+  }
+  // One comparison refuses duplicate keys, odd escapes, floats, whitespace and key order.
+  if (canonicalise(json.value) !== json.text) {
+    return refuse('RECORD_NOT_CANONICAL', 'the claims are not canonical JSON (RFC 8785)');
+  }
+  const claims = parseClaims(json.value);
+  if (!claims.ok) return claims;
+  const signingInput = jws.slice(0, second);
+  const id = recordIdOf(signingInput);
+  return accept({
+    id,
+    jws,
+    thumbprint: header.value,
+    claims: claims.value,
+    signingInput,
+    signature,
+  });
+}
+
+function parseJson(
+  bytes: Uint8Array,
+): { readonly text: string; readonly value: unknown } | undefined {
+  try {
+    const text = utf8.decode(bytes);
+    return { text, value: JSON.parse(text) };
+  } catch {
+    return undefined;
+  }
+}
+
+const HEADER_MEMBERS: ReadonlySet<string> = new Set(['alg', 'typ', 'x5t#S256']);
+
+/** The thumbprint, when the header is byte for byte the one this profile allows. */
+function parseHeader(bytes: Uint8Array): Outcome<string, RecordCode> {
+  const json = parseJson(bytes);
+  if (json === undefined || typeof json.value !== 'object' || json.value === null) {
+    return refuse('RECORD_HEADER_INVALID', 'the protected header is not a JSON object');
+  }
+  const header = json.value as Record<string, unknown>;
+  // `jwk`, `jku`, `x5u` and `kid` let the sender choose the key; `crit` and `b64` the rules.
+  if (Object.keys(header).some((member) => !HEADER_MEMBERS.has(member))) {
+    return refuse(
+      'RECORD_HEADER_MEMBER',
+      'the protected header has a member beyond alg, typ, x5t#S256',
+    );
+  }
+  if (header.alg !== 'ES256') return refuse('RECORD_ALG_INVALID', 'alg is not ES256');
+  if (header.typ !== 'custody+jwt') return refuse('RECORD_TYP_INVALID', 'typ is not custody+jwt');
+  const thumbprint = header['x5t#S256'];
+  if (!is256Bits(thumbprint) || json.text !== headerText(thumbprint)) {
+    return refuse('RECORD_HEADER_INVALID', 'the protected header is not in its one spelling');
+  }
+  return accept(thumbprint);
+}
