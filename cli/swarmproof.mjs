@@ -1,0 +1,85 @@
+#!/usr/bin/env node
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { isPurpose } from '../runtime/tools/catalog.mjs';
+import { findNode, OLDEST_NODE, packagedNode } from '../runtime/tools/node.mjs';
+import { reasonOf } from '../runtime/tools/run.mjs';
+import { prepare } from '../runtime/tools/steps.mjs';
+
+/** Runs on the machine's own Node: prepares what the command needs and hands over to Node 24. */
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const say = (/** @type {string} */ line) => process.stderr.write(`swarmproof: ${line}\n`);
+const command = process.argv.slice(2).find((argument) => !argument.startsWith('-')) ?? '';
+
+try {
+  handOver(await ready());
+} catch (error) {
+  say(reasonOf(error));
+  process.exitCode = 1;
+}
+
+/** @returns {Promise<{ node: string, variables: Record<string, string> } | undefined>} */
+async function ready() {
+  if (isPurpose(command) && command !== 'test') {
+    const interrupted = new AbortController();
+    const interrupt = () => interrupted.abort();
+    process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
+    const environment = process.env;
+    const { signal } = interrupted;
+    const prepared = await prepare({ root, purpose: command, environment, say, signal });
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    if (prepared.ok) return prepared;
+    for (const line of prepared.lines) say(line);
+    return undefined;
+  }
+  const node = findNode(root, { path: process.execPath, version: process.versions.node });
+  if (node !== undefined) return { node, variables: {} };
+  say(`needs Node ${OLDEST_NODE} or newer, or ${packagedNode(root)}: run npm ci in ${root}`);
+  return undefined;
+}
+
+/**
+ * Two signals of one key press arrive twice when an outer npm passes them on as well. The child is
+ * in its own process group, so it gets exactly what is sent here; `leash.mjs` ends it when this
+ * process is gone, by whatever cause.
+ *
+ * @param {{ node: string, variables: Record<string, string> } | undefined} prepared
+ */
+function handOver(prepared) {
+  if (prepared === undefined) {
+    process.exitCode = 1;
+    return;
+  }
+  const file = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
+  const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
+  const leash = ['--import', new URL('leash.mjs', import.meta.url).href];
+  const args = [...flags, ...leash, file('main.ts'), ...process.argv.slice(2)];
+  const child = spawn(prepared.node, args, {
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+    env: { ...process.env, ...prepared.variables },
+    detached: true,
+  });
+  /** @type {Map<NodeJS.Signals, number>} */
+  const last = new Map();
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'])) {
+    process.on(signal, () => {
+      const now = performance.now();
+      if (now - (last.get(signal) ?? Number.NEGATIVE_INFINITY) < 300) return;
+      last.set(signal, now);
+      child.kill(signal);
+    });
+  }
+  child.on('error', (error) => {
+    say(`${prepared.node}: ${error.message}`);
+    process.exitCode = 1;
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) {
+      process.exit(code ?? 1);
+    }
+    // Die as the child did, so that a shell sees the same.
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
