@@ -38,8 +38,11 @@ export interface VerifiedSvid {
 
 /** A live view of the caller's X.509 material; `current` is replaced as a whole on each push. */
 export interface X509Source {
-  /** The default SVID (the first one pushed). Throws when the identity was taken away. */
-  svid(): X509Svid;
+  /**
+   * The SVID with this hint, else the default one (the first pushed). Throws when the identity was
+   * taken away.
+   */
+  svid(hint?: string): X509Svid;
   bundles(): BundleSet;
   /** Calls back after each change. Returns the function that stops it. */
   onUpdate(listener: () => void): () => void;

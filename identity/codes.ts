@@ -1,0 +1,51 @@
+/**
+ * Refusals of the client half of `identity/`: what a verifier says about a foreign SVID, and what
+ * the Workload API client says about a message it was pushed.
+ */
+export const SVID_CODES = {
+  SVID_CHAIN_EMPTY: 'The chain has no certificate.',
+  SVID_CHAIN_TOO_LONG: 'The chain has more certificates, or a larger one, than a verifier reads.',
+  SVID_MALFORMED: 'A certificate is not strict DER, or not an X.509 version 3 certificate.',
+  SVID_SAN_MISSING: 'The leaf has no URI subject alternative name, so it names nobody.',
+  SVID_SAN_MULTIPLE: 'The leaf has more than one URI subject alternative name.',
+  SVID_SAN_NOT_CRITICAL: 'The leaf has an empty subject and its alternative name is not critical.',
+  SVID_ID_INVALID: 'The URI subject alternative name is not a SPIFFE ID.',
+  SVID_ID_NO_PATH: 'The SPIFFE ID is that of a trust domain, which is no workload.',
+  SVID_TRUST_DOMAIN_UNKNOWN: 'No bundle is held for the trust domain of the SPIFFE ID.',
+  SVID_LEAF_IS_CA: 'The leaf says that it is a certificate authority.',
+  SVID_KEY_USAGE_MISSING: 'A certificate has no keyUsage extension.',
+  SVID_KEY_USAGE_NOT_CRITICAL: 'The keyUsage extension is not critical.',
+  SVID_KEY_USAGE_SIGNER: 'The leaf may sign certificates or revocation lists.',
+  SVID_KEY_USAGE_NO_SIGNATURE: 'The leaf may not make digital signatures.',
+  SVID_EXTENDED_KEY_USAGE: 'The leaf restricts its use to less than both server and client.',
+  SVID_CRITICAL_EXTENSION: 'A critical extension, or a name constraint, is not understood here.',
+  SVID_ALGORITHM_WEAK: 'A signature algorithm or key is not on the accepted list.',
+  SVID_NOT_YET_VALID: 'The leaf is not valid yet.',
+  SVID_EXPIRED: 'The leaf has expired.',
+  SVID_SIGNER_UNKNOWN: 'No authority of the trust domain signed the chain.',
+  SVID_SIGNATURE_INVALID: 'A signature in the chain was not made by the key of the named signer.',
+  SVID_SIGNER_NOT_CA: 'A signer in the chain is not a certificate authority.',
+  SVID_SIGNER_NOT_VALID: 'A signer in the chain has expired or is not valid yet.',
+  SVID_SIGNER_ID: 'An intermediate authority carries the SPIFFE ID of a workload.',
+  SVID_PATH_LENGTH: 'More authorities follow a signer than its path length allows.',
+} as const;
+export type SvidCode = keyof typeof SVID_CODES;
+
+export const BUNDLE_CODES = {
+  BUNDLE_MALFORMED: 'The bundle is not a sequence of DER certificates, or not PEM.',
+  BUNDLE_TRUST_DOMAIN_INVALID: 'The bundle is not keyed by the SPIFFE ID of a trust domain.',
+} as const;
+export type BundleCode = keyof typeof BUNDLE_CODES;
+
+export const WORKLOAD_CODES = {
+  WORKLOAD_FIELD_EMPTY: 'A mandatory field of a Workload API message is empty.',
+  WORKLOAD_SVID_INVALID: 'An SVID was pushed whose chain, key and SPIFFE ID do not agree.',
+} as const;
+export type WorkloadCode = keyof typeof WORKLOAD_CODES | BundleCode;
+
+export const PEER_CODES = {
+  PEER_NO_CERTIFICATE: 'The peer of a TLS connection presented no certificate.',
+  PEER_SESSION_RESUMED: 'The TLS session was resumed, so no certificate was presented on it.',
+  PEER_UNEXPECTED: 'The peer proved a SPIFFE ID that is not the expected one.',
+} as const;
+export type PeerCode = keyof typeof PEER_CODES | SvidCode;
