@@ -1,0 +1,135 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { accept, type Outcome } from '../outcome.ts';
+import type { Authorities } from './authorities.ts';
+import type { IssuerCode } from './codes.ts';
+import { type RegistrationEntry, type Selector, selectorText } from './entry.ts';
+import { issueLeaf, type Leaf, type LeafRequest } from './leaf.ts';
+import type { Issuance } from './log.ts';
+import type { Store } from './store.ts';
+
+/** One identity of one process, with the key made for it. */
+export interface IssuedSvid {
+  readonly entry: RegistrationEntry;
+  readonly leaf: Leaf;
+  /** PKCS#8 DER, as the Workload API hands it out. */
+  readonly key: Uint8Array;
+  /** Milliseconds since the epoch: half-life from issue time, ± 10 %. */
+  readonly renewAt: number;
+}
+
+export interface Svids {
+  /**
+   * The SVIDs of a process for these entries: the ones it has, or new ones when they are due, their
+   * entry has changed or another authority signs. Kept per process, so that opening streams over
+   * and over does not grow the log.
+   */
+  forProcess(
+    process: string,
+    entries: readonly RegistrationEntry[],
+    selectors: readonly Selector[],
+  ): Outcome<readonly IssuedSvid[], IssuerCode>;
+  /** A certificate over a key that the launcher holds. */
+  mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
+  forget(process: string): void;
+  /** Drops what has expired. */
+  sweep(): void;
+}
+
+export interface SvidsOptions {
+  readonly store: Store;
+  readonly authorities: Authorities;
+  readonly clock: () => Date;
+  readonly random: (size: number) => Uint8Array;
+  /** After the issuance is on disk, before the certificate is handed out. */
+  readonly issued: (leaf: Leaf) => void;
+}
+
+function renewal(leaf: Leaf, random: Uint8Array): number {
+  const issued = leaf.issuedAt.getTime();
+  const jitter = (((random[0] ?? 0) * 256 + (random[1] ?? 0)) / 65_535) * 0.2 - 0.1;
+  return issued + ((leaf.notAfter.getTime() - issued) / 2) * (1 + jitter);
+}
+
+function logged(leaf: Leaf, entry: string, selectors: readonly Selector[], by: string): Issuance {
+  const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
+  return {
+    spiffe_id: leaf.id,
+    serial: leaf.serial,
+    thumbprint: leaf.thumbprint,
+    selectors: selectors.map(selectorText),
+    entry_id: entry,
+    authority_id: by,
+    issued_at: seconds(leaf.issuedAt),
+    not_before: seconds(leaf.notBefore),
+    not_after: seconds(leaf.notAfter),
+  };
+}
+
+export function createSvids(options: SvidsOptions): Svids {
+  const { store, authorities, clock, random, issued } = options;
+  interface Held extends IssuedSvid {
+    readonly authority: string;
+  }
+  const held = new Map<string, Map<string, Held>>();
+
+  const sign = (publicKey: KeyObject, request: Omit<LeafRequest, 'publicKey'>) =>
+    issueLeaf({ ...request, publicKey }, authorities.active(), clock(), random(16));
+
+  const usable = (svid: Held | undefined, entry: RegistrationEntry): svid is Held =>
+    svid !== undefined &&
+    svid.renewAt > clock().getTime() &&
+    svid.entry.revision_number === entry.revision_number &&
+    svid.authority === authorities.active().id;
+
+  const fresh = (entry: RegistrationEntry): Outcome<Held, IssuerCode> => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const leaf = sign(publicKey, {
+      id: entry.spiffe_id,
+      ttlSeconds: entry.x509_svid_ttl,
+      dns: entry.dns_names,
+    });
+    if (!leaf.ok) return leaf;
+    const key = privateKey.export({ type: 'pkcs8', format: 'der' });
+    const renewAt = renewal(leaf.value, random(2));
+    return accept({ entry, leaf: leaf.value, key, renewAt, authority: authorities.active().id });
+  };
+
+  return {
+    forProcess: (process, entries, selectors) => {
+      const before = held.get(process);
+      const after = new Map<string, Held>();
+      const made: Held[] = [];
+      for (const entry of entries) {
+        const old = before?.get(entry.id);
+        const svid = usable(old, entry) ? accept(old) : fresh(entry);
+        if (!svid.ok) return svid;
+        if (svid.value !== old) made.push(svid.value);
+        after.set(entry.id, svid.value);
+      }
+      if (made.length > 0) {
+        store.recordIssuances(
+          made.map((one) => logged(one.leaf, one.entry.id, selectors, one.authority)),
+        );
+        for (const one of made) issued(one.leaf);
+      }
+      held.set(process, after);
+      return accept([...after.values()]);
+    },
+    mint: (request) => {
+      const leaf = sign(request.publicKey, request);
+      if (!leaf.ok) return leaf;
+      store.recordIssuances([logged(leaf.value, 'mint', [], authorities.active().id)]);
+      issued(leaf.value);
+      return leaf;
+    },
+    forget: (process) => {
+      held.delete(process);
+    },
+    sweep: () => {
+      const now = clock();
+      for (const [process, svids] of held) {
+        if ([...svids.values()].every((svid) => svid.leaf.notAfter <= now)) held.delete(process);
+      }
+    },
+  };
+}
