@@ -1,0 +1,185 @@
+import { randomBytes } from 'node:crypto';
+import type { GateCode } from '#bus/codes.ts';
+import { createDirectory, type Member } from '#bus/directory.ts';
+import type { Admission } from '#bus/gate/callout.ts';
+import { type Gate, startGate } from '#bus/gate/gate.ts';
+import { nkeyFromSeed } from '#bus/gate/nkey.ts';
+import type { UserPermissions } from '#bus/gate/user-jwt.ts';
+import type { Outcome } from '#identity/outcome.ts';
+import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
+import type { VerifiedSvid } from '#identity/svid.ts';
+import { startBroker, type TestBroker } from './nats.ts';
+import { bundleSet, createTestCa, type LeafOptions, type TestCa, testSource } from './test-ca.ts';
+
+export const TRUST_DOMAIN = 'city.example';
+
+export function agent(role: string, district: string, name: string): Member {
+  const id = spiffeId(`spiffe://${TRUST_DOMAIN}/agent/${role}/${district}/${name}`);
+  return { id, token: `${role}-${name}`, kind: 'agent', role, district, name };
+}
+
+export function service(name: string): Member {
+  const id = spiffeId(`spiffe://${TRUST_DOMAIN}/service/${name}`);
+  return { id, token: `service-${name}`, kind: 'service', role: name, name };
+}
+
+export function platform(name: string): Member {
+  const id = spiffeId(`spiffe://${TRUST_DOMAIN}/platform/${name}`);
+  return { id, token: `platform-${name}`, kind: 'platform', role: name, name };
+}
+
+export const MEMBERS = {
+  camera: agent('sensor', 'north', 'cam-1'),
+  camera2: agent('sensor', 'north', 'cam-2'),
+  analyzer: agent('analyzer', 'north', 'analyzer-1'),
+  analyzer2: agent('analyzer', 'north', 'analyzer-2'),
+  action: agent('action', 'north', 'action-1'),
+  llm: service('llm'),
+  mcp: service('mcp'),
+  ledger: platform('ledger'),
+  gate: platform('gate-a'),
+  supervisor: platform('supervisor'),
+} as const;
+
+/** The grants that the policy gives these members, spelt out as the broker sees them. */
+export function permissionsOf(member: Member): UserPermissions | undefined {
+  const { token } = member;
+  const own = [`custody.append.${token}`];
+  const inbox = `_INBOX.${token}.>`;
+  const pull = (stream: string) => [
+    `$JS.API.CONSUMER.MSG.NEXT.${stream}.${token}`,
+    `$JS.ACK.${stream}.${token}.>`,
+  ];
+  const d = member.district ?? 'platform';
+  switch (member.role) {
+    case 'sensor':
+      return {
+        publish: { allow: [...own, `${d}.reading.${token}`] },
+        subscribe: { allow: [inbox, `${d}.ack.*.${token}`] },
+      };
+    case 'analyzer':
+      return {
+        publish: {
+          allow: [
+            ...own,
+            ...pull('READING'),
+            `${d}.ack.${token}.*`,
+            `${d}.finding.${token}`,
+            `svc.llm.${token}`,
+          ],
+        },
+        subscribe: { allow: [inbox, `${d}.ack.*.${token}`] },
+      };
+    case 'action':
+      return {
+        publish: { allow: [...own, ...pull('FINDING'), `${d}.ack.${token}.*`, `svc.mcp.${token}`] },
+        subscribe: { allow: [inbox] },
+      };
+    case 'ledger':
+      return {
+        publish: { allow: [...own, ...pull('APPEND'), '_INBOX.*.ledger.>', 'ledger.entry'] },
+        subscribe: { allow: [inbox, 'svc.ledger.* svc-ledger'] },
+      };
+    default:
+      if (member.kind !== 'service') return undefined;
+      return {
+        publish: { allow: [...own, `_INBOX.*.${member.name}.>`] },
+        subscribe: { allow: [inbox, `svc.${member.name}.* svc-${member.name}`] },
+      };
+  }
+}
+
+export interface TestSwarm {
+  readonly ca: TestCa;
+  readonly broker: TestBroker;
+  readonly decisions: Outcome<Admission, GateCode>[];
+  readonly permissions: Map<SpiffeId, UserPermissions>;
+  readonly revoked: Set<SpiffeId>;
+  gate(): Gate;
+  stopGate(): Promise<void>;
+  startGate(): Promise<void>;
+  /** A source with a fresh SVID of the member, from the swarm's own CA or another. */
+  source(member: Member, leaf?: LeafOptions, ca?: TestCa): Promise<ReturnType<typeof testSource>>;
+  connection(source: ReturnType<typeof testSource>): {
+    source: ReturnType<typeof testSource>;
+    url: string;
+    brokerId: SpiffeId;
+    random: () => number;
+    clock: () => number;
+  };
+  stop(): Promise<void>;
+}
+
+/** Broker and gate, both real, in front of an in-test CA. */
+export async function startSwarm(
+  options: {
+    readonly federated?: readonly TestCa[];
+    readonly members?: readonly Member[];
+    readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
+  } = {},
+): Promise<TestSwarm> {
+  const ca = await createTestCa(TRUST_DOMAIN);
+  const broker = await startBroker({
+    ca,
+    ...(options.federated === undefined ? {} : { federated: options.federated }),
+    ...(options.staticUsers === undefined ? {} : { staticUsers: options.staticUsers }),
+  });
+  const members = options.members ?? Object.values(MEMBERS);
+  const directory = createDirectory(members);
+  const bundles = bundleSet(ca, ...(options.federated ?? []));
+  const decisions: Outcome<Admission, GateCode>[] = [];
+  const permissions = new Map<SpiffeId, UserPermissions>();
+  for (const member of members) {
+    const granted = permissionsOf(member);
+    if (granted !== undefined) permissions.set(member.id, granted);
+  }
+  const revoked = new Set<SpiffeId>();
+  const source: TestSwarm['source'] = async (member, leaf, issuer = ca) =>
+    testSource(await issuer.issue(member.id, leaf), bundles);
+  const connection: TestSwarm['connection'] = (from) => ({
+    source: from,
+    url: broker.url,
+    brokerId: spiffeId(broker.brokerId),
+    random: Math.random,
+    clock: Date.now,
+  });
+  let gate: Gate | undefined;
+  const start = async () => {
+    const [nkeySeed = ''] = broker.gateSeeds;
+    gate = await startGate({
+      connection: { ...connection(await source(MEMBERS.gate)), nkeySeed },
+      issuer: nkeyFromSeed('account', broker.issuerSeed),
+      member: (id) => directory.byId(id),
+      permissions: (id) => permissions.get(id),
+      isRevoked: (svid: VerifiedSvid) => revoked.has(svid.id),
+      onDecision: (outcome) => decisions.push(outcome),
+    });
+  };
+  await start();
+  return {
+    ca,
+    broker,
+    decisions,
+    permissions,
+    revoked,
+    gate: () => {
+      if (gate === undefined) throw new Error('no gate');
+      return gate;
+    },
+    startGate: start,
+    stopGate: async () => {
+      await gate?.close();
+      gate = undefined;
+    },
+    source,
+    connection,
+    stop: async () => {
+      await gate?.close();
+      await broker.stop();
+    },
+  };
+}
+
+export function randomOf(size: number): Uint8Array {
+  return randomBytes(size);
+}
