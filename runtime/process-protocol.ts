@@ -32,5 +32,7 @@ export type FromChild =
   | { readonly type: 'ready' }
   /** The Workload API answered PermissionDenied: the process is alive and has no identity. */
   | { readonly type: 'quarantined'; readonly detail: string }
+  /** A refusal that this process decided and cannot record itself: the gates' decisions. */
+  | { readonly type: 'refused'; readonly code: string; readonly detail: string }
   | { readonly type: 'status'; readonly status: Readonly<Record<string, unknown>> }
   | { readonly type: 'fatal'; readonly detail: string };

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ImageReference, verifyImageSignature } from '#identity/issuer/attestation.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
@@ -64,7 +64,6 @@ async function copyInto(target: string, image: ReadImage): Promise<void> {
   await writeFile(join(fresh, MANIFEST_FILE), JSON.stringify(image.manifest), { mode: 0o444 });
   await rm(target, { recursive: true, force: true });
   await rename(fresh, target);
-  await chmod(target, 0o555);
 }
 
 /** Digest of what lies in the store now; another than the reference's when somebody wrote there. */

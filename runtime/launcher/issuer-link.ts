@@ -1,0 +1,119 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import type { Duplex } from 'node:stream';
+import {
+  type AttestationClaims,
+  connectLauncherLink,
+  type LauncherLink,
+  type LinkEvent,
+  type MintRequest,
+} from '#identity/issuer/launcher-link.ts';
+import { type Outcome, refuse } from '#identity/outcome.ts';
+import type { Registration } from '../swarm-file/entries.ts';
+
+type Minted = Awaited<ReturnType<LauncherLink['mint']>>;
+type Bundle = Awaited<ReturnType<LauncherLink['bundle']>>;
+
+/**
+ * The launcher's memory of what it told the issuer. The issuer forgets attestations when it dies;
+ * a new one is told the entries and every living process again, so its death costs nobody their
+ * identity for longer than its restart.
+ */
+export interface IssuerLink {
+  /** Public half of the launcher's key, DER (SPKI) in base64: for the issuer's start message. */
+  readonly publicKey: string;
+  /** Takes the descriptor of a fresh issuer; resolves when it knows entries and living processes. */
+  attach(duplex: Duplex): Promise<Outcome<unknown>>;
+  /** Replaces the set of entries, now and after every attach. */
+  setEntries(entries: readonly Registration[]): Promise<Outcome<unknown>>;
+  entries(): readonly Registration[];
+  /** Waits for an issuer when there is none at this moment. */
+  attest(claims: AttestationClaims): Promise<Outcome<unknown>>;
+  exited(pid: number, startTime: number): void;
+  mint(request: MintRequest): Promise<Minted>;
+  bundle(): Promise<Bundle>;
+  onEvent(listener: (event: LinkEvent) => void): () => void;
+  close(): void;
+}
+
+const CLOSED = refuse('LINK_CLOSED', 'the issuer is gone');
+
+function keyOf(pid: number, startTime: number): string {
+  return `${pid}@${startTime}`;
+}
+
+/** The launcher's key pair lives in this closure alone and as long as the launcher. */
+export function createIssuerLink(): IssuerLink {
+  const pair: { publicKey: KeyObject; privateKey: KeyObject } = generateKeyPairSync('ec', {
+    namedCurve: 'P-256',
+  });
+  const living = new Map<string, AttestationClaims>();
+  const listeners = new Set<(event: LinkEvent) => void>();
+  let entries: readonly Registration[] = [];
+  let link: LauncherLink | undefined;
+  let next = Promise.withResolvers<LauncherLink | undefined>();
+  let closed = false;
+
+  const current = async (): Promise<LauncherLink | undefined> => link ?? (await next.promise);
+
+  /** Repeats a question that the issuer's death interrupted at the issuer that follows. */
+  async function ask<T>(question: (to: LauncherLink) => Promise<Outcome<T>>): Promise<Outcome<T>> {
+    for (;;) {
+      const to = await current();
+      if (to === undefined) return CLOSED;
+      const answer = await question(to);
+      if (answer.ok || answer.code !== 'LINK_CLOSED' || closed) return answer;
+      await to.closed;
+    }
+  }
+
+  return {
+    publicKey: pair.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'),
+    attach: async (duplex) => {
+      const fresh = connectLauncherLink(duplex, pair.privateKey);
+      void fresh.closed.then(() => {
+        if (link === fresh) link = undefined;
+      });
+      for (const name of ['denied', 'issued'] as const) {
+        fresh.on(name, (event) => {
+          for (const listener of listeners) listener(event);
+        });
+      }
+      const set = await fresh.setEntries(entries);
+      if (!set.ok) return set;
+      const told = await Promise.all([...living.values()].map((claims) => fresh.attest(claims)));
+      const refused = told.find((outcome) => !outcome.ok);
+      if (refused !== undefined) return refused;
+      if (closed) return CLOSED;
+      link = fresh;
+      next.resolve(fresh);
+      next = Promise.withResolvers();
+      return set;
+    },
+    setEntries: async (set) => {
+      entries = set;
+      return link === undefined ? { ok: true, value: {} } : link.setEntries(set);
+    },
+    entries: () => entries,
+    attest: async (claims) => {
+      living.set(keyOf(claims.pid, claims.startTime), claims);
+      const outcome = await ask((to) => to.attest(claims));
+      if (!outcome.ok) living.delete(keyOf(claims.pid, claims.startTime));
+      return outcome;
+    },
+    exited: (pid, startTime) => {
+      living.delete(keyOf(pid, startTime));
+      void link?.exited(pid, startTime);
+    },
+    mint: (request) => ask((to) => to.mint(request)),
+    bundle: () => ask((to) => to.bundle()),
+    onEvent: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    close: () => {
+      closed = true;
+      link?.close();
+      next.resolve(undefined);
+    },
+  };
+}

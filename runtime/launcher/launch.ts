@@ -1,0 +1,193 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { AttestationClaims } from '#identity/issuer/launcher-link.ts';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { type StoredImage, storedDigest } from '../images/store.ts';
+import { executableFile, processStartTime, runningExecutable } from '../process-info.ts';
+import type { FromChild, StartMessage } from '../process-protocol.ts';
+import { type Hardening, hardeningFlags } from './flags.ts';
+import { type Lifeline, parentDeathCommand } from './lifeline.ts';
+import { openProcessLog } from './log-file.ts';
+import { type ExitInfo, endProcess, type Readiness, type RunningProcess } from './running.ts';
+
+export interface LaunchSpec {
+  /** Names the log file and the process in messages. */
+  readonly name: string;
+  readonly image: StoredImage;
+  readonly hardening: Hardening;
+  /** Real paths of single files that a sealed process may read beside the store. */
+  readonly readFiles?: readonly string[];
+  /** Absent for the issuer, which nobody attests. */
+  readonly workload?: AttestationClaims['workload'];
+  /** Gives the child a duplex descriptor 4: the launcher link of the issuer. */
+  readonly withLink?: boolean;
+  /** Made after the spawn, sent after the attestation was acknowledged. */
+  readonly start: () => StartMessage | Promise<StartMessage>;
+}
+
+export interface LaunchContext {
+  /** Absolute path of the Node that runs every process. */
+  readonly node: string;
+  /** Absolute path of the image store. */
+  readonly store: string;
+  readonly logs: string;
+  readonly lifeline: Lifeline;
+  /** Tells the issuer about a process; resolves when it has acknowledged. */
+  readonly attest: (claims: AttestationClaims) => Promise<Outcome<unknown>>;
+  /** Tells the issuer that a process is gone. */
+  readonly exited: (pid: number, startTime: number) => void;
+}
+
+type LaunchCode = 'SPAWN_FAILED';
+
+/** Nothing of the launcher's own environment: no NODE_OPTIONS, no PATH, no secrets. */
+const ENVIRONMENT = { TZ: 'UTC', LANG: 'C.UTF-8' } as const;
+const EXEC_TIMEOUT_MS = 5000;
+
+/** setpriv replaces itself by Node within milliseconds; attested is only what runs after that. */
+async function replaced(child: ChildProcess, node: string): Promise<boolean> {
+  if (process.platform !== 'linux' || child.pid === undefined) return true;
+  const deadline = performance.now() + EXEC_TIMEOUT_MS;
+  while (runningExecutable(child.pid) !== node) {
+    if (child.exitCode !== null || child.signalCode !== null) return false;
+    if (performance.now() > deadline) return false;
+    await delay(1);
+  }
+  return true;
+}
+
+async function claimsOf(
+  spec: LaunchSpec,
+  context: LaunchContext,
+  process: { readonly pid: number; readonly startTime: number },
+): Promise<Omit<AttestationClaims, 'workload'>> {
+  // What the store holds at this moment is attested, whatever it held when it was filled.
+  const image = { ...spec.image.reference, digest: await storedDigest(spec.image) };
+  return { ...process, exe: await executableFile(context.node), image };
+}
+
+function isFromChild(message: unknown): message is FromChild {
+  if (typeof message !== 'object' || message === null || !('type' in message)) return false;
+  switch (message.type) {
+    case 'ready':
+    case 'status':
+      return true;
+    case 'quarantined':
+    case 'fatal':
+      return 'detail' in message && typeof message.detail === 'string';
+    default:
+      return false;
+  }
+}
+
+/**
+ * Starts one process from the store with fixed arguments and environment, attests it, and lets it
+ * begin when the issuer has acknowledged. What the child says over IPC is foreign input.
+ */
+export async function launch(
+  spec: LaunchSpec,
+  context: LaunchContext,
+): Promise<Outcome<RunningProcess, LaunchCode>> {
+  const native = spec.image.manifest.files.length > 1;
+  const flags = hardeningFlags({
+    hardening: spec.hardening,
+    store: context.store,
+    native,
+    ...(spec.readFiles === undefined ? {} : { readFiles: spec.readFiles }),
+  });
+  const args = [...flags, spec.image.main];
+  const [command, commandArgs] =
+    context.lifeline.kind === 'parent-death-signal'
+      ? parentDeathCommand(context.lifeline.setpriv, context.node, args)
+      : [context.node, args];
+  const log = openProcessLog(`${context.logs}/${spec.name}.log`);
+  const child = spawn(command, commandArgs, {
+    cwd: spec.image.folder,
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(spec.withLink === true ? ['pipe' as const] : [])],
+    serialization: 'json',
+  });
+  if (child.stdout !== null) log.take(child.stdout);
+  if (child.stderr !== null) log.take(child.stderr);
+
+  const listeners = new Set<(message: FromChild) => void>();
+  const ready = Promise.withResolvers<Readiness | undefined>();
+  const exit = Promise.withResolvers<ExitInfo>();
+  let fatal: string | undefined;
+  let quarantine: string | undefined;
+  child.on('message', (message: unknown) => {
+    if (!isFromChild(message)) return;
+    if (message.type === 'fatal') fatal = message.detail.slice(0, 500);
+    if (message.type === 'ready') ready.resolve('ready');
+    if (message.type === 'quarantined') {
+      quarantine = message.detail.slice(0, 500);
+      ready.resolve('quarantined');
+    }
+    for (const listener of listeners) listener(message);
+  });
+  child.on('close', (code, signal) => {
+    ready.resolve(undefined);
+    exit.resolve({ code, signal, detail: fatal ?? log.tail() });
+    log.close();
+  });
+
+  const failed = async (why: string): Promise<Outcome<RunningProcess, LaunchCode>> => {
+    if (child.pid !== undefined && child.exitCode === null) child.kill('SIGKILL');
+    if (child.pid !== undefined)
+      why += await exit.promise.then(({ detail }) => (detail ? `: ${detail}` : ''));
+    else log.close();
+    return refuse('SPAWN_FAILED', `${spec.name}: ${why}`);
+  };
+  const spawned = await Promise.race([
+    once(child, 'spawn').then(() => undefined),
+    once(child, 'error').then(([error]) => (error as NodeJS.ErrnoException).code ?? 'error'),
+  ]).catch((error: NodeJS.ErrnoException) => error.code ?? 'error');
+  child.on('error', () => {});
+  const { pid } = child;
+  if (spawned !== undefined || pid === undefined) return failed(`cannot be started (${spawned})`);
+  if (!(await replaced(child, context.node))) return failed('did not come up');
+  const startTime = await processStartTime(pid);
+  if (startTime === undefined) return failed('ended at once');
+
+  if (spec.workload !== undefined) {
+    const claims = {
+      ...(await claimsOf(spec, context, { pid, startTime })),
+      workload: spec.workload,
+    };
+    void exit.promise.then(() => context.exited(pid, startTime));
+    const gone = exit.promise.then(() => refuse('SPAWN_FAILED', 'ended before it was attested'));
+    const attested = await Promise.race([context.attest(claims), gone]);
+    if (!attested.ok) return failed(`not attested: ${attested.detail}`);
+  }
+  const message = await spec.start();
+  // Secrets go through the channel and nowhere else: not argv, not environment, not a file.
+  if (child.connected) child.send(message, () => {});
+
+  const link = spec.withLink === true ? (child.stdio[4] as unknown as Duplex) : undefined;
+  const running: RunningProcess = {
+    pid,
+    startTime,
+    quarantine: () => quarantine,
+    ready: ready.promise,
+    exited: exit.promise,
+    ...(link === undefined ? {} : { link }),
+    send: (toChild) => {
+      if (child.connected) child.send(toChild, () => {});
+    },
+    onMessage: (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    stop: (graceMs) =>
+      endProcess(
+        exit.promise,
+        graceMs,
+        () => running.send({ type: 'stop' }),
+        (signal) => child.kill(signal),
+      ),
+    kill: () => child.kill('SIGKILL'),
+  };
+  return accept(running);
+}

@@ -1,0 +1,80 @@
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { processStartTime } from '../process-info.ts';
+import { type Lifeline, parentDeathCommand, pipeCommand } from './lifeline.ts';
+import { openProcessLog } from './log-file.ts';
+import { type ExitInfo, endProcess, type RunningProcess } from './running.ts';
+
+/** A program that is not ours and speaks no IPC: nats-server. */
+export interface ProgramSpec {
+  readonly name: string;
+  /** Absolute path. */
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly logs: string;
+  readonly lifeline: Lifeline;
+  /** Resolves when the program serves; it is given up when the program ends first. */
+  readonly untilReady: (pid: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Starts a program that ends with this process, whatever ends it. */
+export async function launchProgram(
+  spec: ProgramSpec,
+): Promise<Outcome<RunningProcess, 'SPAWN_FAILED'>> {
+  const piped = spec.lifeline.kind === 'pipe';
+  const [command, args] =
+    spec.lifeline.kind === 'pipe'
+      ? pipeCommand(spec.program, spec.args)
+      : parentDeathCommand(spec.lifeline.setpriv, spec.program, spec.args);
+  const log = openProcessLog(`${spec.logs}/${spec.name}.log`);
+  const options: SpawnOptions = {
+    cwd: spec.cwd,
+    env: { TZ: 'UTC', LANG: 'C.UTF-8', ...(piped ? { PATH: '/usr/bin:/bin' } : {}) },
+    stdio: ['ignore', 'pipe', 'pipe', ...(piped ? ['pipe' as const] : [])],
+  };
+  const child: ChildProcess = spawn(command, args, options);
+  if (child.stdout !== null) log.take(child.stdout);
+  if (child.stderr !== null) log.take(child.stderr);
+  child.stdio[3]?.on('error', () => {});
+  const exit = Promise.withResolvers<ExitInfo>();
+  const ended = new AbortController();
+  child.on('close', (code, signal) => {
+    ended.abort();
+    exit.resolve({ code, signal, detail: log.tail() });
+    log.close();
+  });
+  const spawned = await Promise.race([
+    once(child, 'spawn').then(() => undefined),
+    once(child, 'error').then(([error]) => (error as NodeJS.ErrnoException).code ?? 'error'),
+  ]).catch((error: NodeJS.ErrnoException) => error.code ?? 'error');
+  child.on('error', () => {});
+  const { pid } = child;
+  const startTime = pid === undefined ? undefined : await processStartTime(pid);
+  if (spawned !== undefined || pid === undefined || startTime === undefined) {
+    const why = spawned ?? (await exit.promise).detail;
+    log.close();
+    return refuse('SPAWN_FAILED', `${spec.name}: cannot be started (${why})`);
+  }
+  const ready = spec.untilReady(pid, ended.signal).then(
+    () => 'ready' as const,
+    () => undefined,
+  );
+  // With the pipe the shell dies of SIGKILL first; the closed pipe then ends the program itself.
+  const signal = (name: NodeJS.Signals): void => {
+    child.kill(name);
+    if (name === 'SIGKILL') child.stdio[3]?.destroy();
+  };
+  return accept({
+    pid,
+    startTime,
+    quarantine: () => undefined,
+    ready,
+    exited: exit.promise,
+    send: () => {},
+    onMessage: () => () => {},
+    stop: (graceMs) => endProcess(exit.promise, graceMs, () => child.kill('SIGTERM'), signal),
+    kill: () => signal('SIGKILL'),
+  });
+}

@@ -1,0 +1,133 @@
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { stateRefusal } from './file-errors.ts';
+import { lockState } from './state-lock.ts';
+
+/** The folders and sockets of one run of a swarm; everything it writes lies here. */
+export interface RunFolder {
+  readonly id: string;
+  /** Absolute, 0700. */
+  readonly path: string;
+  /** Images, by digest. Cleared at each start. */
+  readonly store: string;
+  readonly nats: string;
+  readonly issuer: string;
+  readonly ledger: string;
+  readonly logs: string;
+  readonly workloadSocket: string;
+  readonly controlSocket: string;
+  /** 0600, 256 bits in hex. */
+  readonly tokenFile: string;
+  readonly token: string;
+  /** Removes sockets and token, and lets the next start have the folder. State stays. */
+  close(): Promise<void>;
+}
+
+export interface RunFolderOptions {
+  /** `.swarmproof/runs/<id>`, or what --state-dir says. */
+  readonly path: string;
+  readonly id: string;
+  /** The system's folder for temporary files, used only when `path` is too long for sockets. */
+  readonly tempDir: string;
+}
+
+type RunFolderCode = 'STATE_UNWRITABLE' | 'STATE_FULL' | 'STATE_LOCKED' | 'SOCKET_PATH_TOO_LONG';
+
+const WORKLOAD_SOCKET = 'workload.sock';
+const CONTROL_SOCKET = 'control.sock';
+const SOCKET_NAMES = [WORKLOAD_SOCKET, CONTROL_SOCKET];
+
+/** sun_path of unix(7): 108 bytes on Linux, 104 on the BSDs, with the final zero. */
+export function maxSocketPath(platform: NodeJS.Platform): number {
+  return platform === 'linux' ? 107 : 103;
+}
+
+function socketsFit(folder: string): boolean {
+  const limit = maxSocketPath(process.platform);
+  return SOCKET_NAMES.every((name) => Buffer.byteLength(join(folder, name)) <= limit);
+}
+
+/** Where sockets lie: the run folder itself or, when its path is too long, a short private folder. */
+async function socketFolder(
+  path: string,
+  tempDir: string,
+): Promise<Outcome<{ folder: string; temporary: boolean }, 'SOCKET_PATH_TOO_LONG'>> {
+  if (socketsFit(path)) return accept({ folder: path, temporary: false });
+  if (!socketsFit(join(tempDir, 'swarmproof-XXXXXX'))) {
+    const limit = maxSocketPath(process.platform);
+    return refuse(
+      'SOCKET_PATH_TOO_LONG',
+      `${path}: socket paths have at most ${limit} bytes here and ${tempDir} is too long too; choose a shorter folder with --state-dir`,
+    );
+  }
+  // mkdtemp makes it 0700 and its name cannot be guessed ahead.
+  return accept({ folder: await mkdtemp(join(tempDir, 'swarmproof-')), temporary: true });
+}
+
+/** Makes or takes over the folder of a run and locks it. A second start on it is refused. */
+export async function openRunFolder(
+  options: RunFolderOptions,
+): Promise<Outcome<RunFolder, RunFolderCode>> {
+  const path = resolve(options.path);
+  const inside = (name: string): string => join(path, name);
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    await chmod(path, 0o700);
+    const lock = await lockState(path);
+    if (!lock.ok) return lock;
+    const undo: (() => Promise<void>)[] = [async () => lock.value.release()];
+    const close = async (): Promise<void> => {
+      for (const step of undo.splice(0).reverse()) await step();
+    };
+    try {
+      await rm(inside('store'), { recursive: true, force: true });
+      for (const name of ['store', 'nats', 'issuer', 'ledger', 'logs']) {
+        await mkdir(inside(name), { recursive: true, mode: 0o700 });
+      }
+      const sockets = await socketFolder(path, options.tempDir);
+      if (!sockets.ok) {
+        await close();
+        return sockets;
+      }
+      const { folder, temporary } = sockets.value;
+      if (temporary) undo.push(() => rm(folder, { recursive: true, force: true }));
+      const removeSockets = async (): Promise<void> => {
+        for (const name of SOCKET_NAMES) await rm(join(folder, name), { force: true });
+      };
+      await removeSockets();
+      undo.push(removeSockets);
+
+      const token = randomBytes(32).toString('hex');
+      const tokenFile = inside('control.token');
+      await rm(tokenFile, { force: true });
+      await writeFile(tokenFile, token, { mode: 0o600, flag: 'wx' });
+      const pointer = inside('control.path');
+      await writeFile(pointer, join(folder, CONTROL_SOCKET), { mode: 0o600 });
+      undo.push(async () => {
+        await rm(tokenFile, { force: true });
+        await rm(pointer, { force: true });
+      });
+      return accept({
+        id: options.id,
+        path,
+        store: inside('store'),
+        nats: inside('nats'),
+        issuer: inside('issuer'),
+        ledger: inside('ledger'),
+        logs: inside('logs'),
+        workloadSocket: join(folder, WORKLOAD_SOCKET),
+        controlSocket: join(folder, CONTROL_SOCKET),
+        tokenFile,
+        token,
+        close,
+      });
+    } catch (error) {
+      await close();
+      return stateRefusal(path, error);
+    }
+  } catch (error) {
+    return stateRefusal(path, error);
+  }
+}
