@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { encodeBase64Url } from './base64url.ts';
 import type { RecordId } from './record.ts';
 
 /** Separates this use of SHA-256 from every other; the NUL keeps a salt from extending it. */
@@ -20,9 +19,4 @@ export function payloadDigest(salt: Uint8Array, payload: Uint8Array): string {
  */
 export function recordIdOf(signingInput: string): RecordId {
   return createHash('sha256').update(signingInput, 'latin1').digest('base64url') as RecordId;
-}
-
-/** `x5t#S256` (RFC 7515 4.1.8): base64url(SHA-256(certificate DER)). */
-export function thumbprintOf(certificate: Uint8Array): string {
-  return encodeBase64Url(createHash('sha256').update(certificate).digest());
 }

@@ -1,7 +1,8 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { VerifiedSvid } from '#identity/svid.ts';
+import { thumbprintOf } from '#identity/x509/verify.ts';
 import type { RecordCode } from './codes.ts';
-import { thumbprintOf } from './digest.ts';
+import { SKEW_SECONDS } from './record/check.ts';
 
 /** `verifyX509Svid` with the bundles already given: a chain judged at one time. */
 export type VerifyChain = (chain: readonly Uint8Array[], at: Date) => Outcome<VerifiedSvid>;
@@ -16,6 +17,7 @@ export interface SvidCache {
     chain: readonly Uint8Array[] | undefined,
     at: Date,
   ): Outcome<VerifiedSvid, RecordCode>;
+  forget(thumbprint: string): void;
   /** Forgets all: a bundle changed, so that a chain may have lost its root. */
   flush(): void;
 }
@@ -32,6 +34,7 @@ export function createSvidCache(options: {
   const known = new Map<string, VerifiedSvid>();
   return {
     flush: () => known.clear(),
+    forget: (thumbprint) => known.delete(thumbprint),
     resolve(thumbprint, chain, at) {
       const cached = known.get(thumbprint);
       if (cached !== undefined) return accept(cached);
@@ -42,7 +45,7 @@ export function createSvidCache(options: {
       if (thumbprintOf(leaf) !== thumbprint) {
         return refuse('RECORD_CHAIN_MISMATCH', 'x5t#S256 names another certificate');
       }
-      const verified = verify(chain, at);
+      const verified = verifyWithSkew(verify, chain, at);
       if (!verified.ok) {
         return refuse('RECORD_CHAIN_UNVERIFIED', `${verified.code}: ${verified.detail}`);
       }
@@ -52,4 +55,14 @@ export function createSvidCache(options: {
       return verified;
     },
   };
+}
+
+/** The same tolerance for a chain seen first as `checkSvidTime` gives to a remembered one. */
+function verifyWithSkew(verify: VerifyChain, chain: readonly Uint8Array[], at: Date) {
+  const verified = verify(chain, at);
+  if (verified.ok) return verified;
+  const skew = SKEW_SECONDS * 1000;
+  if (verified.code === 'SVID_EXPIRED') return verify(chain, new Date(at.getTime() - skew));
+  if (verified.code === 'SVID_NOT_YET_VALID') return verify(chain, new Date(at.getTime() + skew));
+  return verified;
 }

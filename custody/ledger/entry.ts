@@ -1,0 +1,147 @@
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { parseSpiffeId, type SpiffeId } from '#identity/spiffe-id.ts';
+import { parseAck, type RefusalPayload } from '../ack.ts';
+import {
+  decodeBase64,
+  decodeBase64Url,
+  encodeBase64,
+  encodeBase64Url,
+  is128Bits,
+} from '../base64url.ts';
+import { type CanonicalValue, canonicalise, canonicalText } from '../canonical.ts';
+import { type ParsedRecord, parseRecord } from '../record/parse.ts';
+import type { RecordId } from '../record.ts';
+
+interface EntryBase {
+  /** Position in the ledger, from 0. */
+  readonly index: number;
+  /** The ledger's clock at acceptance, milliseconds. */
+  readonly at: number;
+}
+
+interface CarriedRecord extends EntryBase {
+  /** Who submitted it: the identity that the broker pinned. */
+  readonly by: SpiffeId;
+  readonly record: ParsedRecord;
+  readonly salt: Uint8Array;
+  /** `undefined`: withheld. */
+  readonly payload: Uint8Array | undefined;
+  /** The signer's chain, on the first entry that its leaf appears on. */
+  readonly chain: readonly Uint8Array[] | undefined;
+}
+
+export interface RecordEntry extends CarriedRecord {
+  readonly type: 'record';
+}
+
+/** Proof that a sender signed two records with one `seq`: `record` here, `other` accepted before. */
+export interface EquivocationEntry extends CarriedRecord {
+  readonly type: 'equivocation';
+  readonly other: RecordId;
+}
+
+/** What the ledger itself refused. Refusals of other doors are `ack` records. */
+export interface RefusalEntry extends EntryBase {
+  readonly type: 'refusal';
+  readonly refusal: RefusalPayload;
+}
+
+export type LedgerEntry = RecordEntry | EquivocationEntry | RefusalEntry;
+
+/** Under which name storage deduplicates an entry. */
+export function entryId(entry: LedgerEntry): string {
+  switch (entry.type) {
+    case 'record':
+      return entry.record.id;
+    case 'equivocation':
+      return `equivocation.${entry.record.id}`;
+    case 'refusal':
+      return `refusal.${entry.index}`;
+    default:
+      return entry satisfies never;
+  }
+}
+
+const VERSION = 1;
+
+/**
+ * The bytes of an entry: canonical JSON, version 1. They are stored as they are, and exactly these
+ * bytes are the leaf input of the ledger's Merkle tree (RFC 6962 2.1), so nothing re-encodes them.
+ */
+export function encodeEntry(entry: LedgerEntry): Uint8Array {
+  const { index, at, type } = entry;
+  const base = { v: VERSION, type, index, at };
+  return Buffer.from(canonicalText({ ...base, ...body(entry) }), 'utf8');
+}
+
+function body(entry: LedgerEntry): Readonly<Record<string, CanonicalValue>> {
+  if (entry.type === 'refusal') return { refusal: { ...entry.refusal } };
+  return {
+    by: entry.by,
+    jws: entry.record.jws,
+    salt: encodeBase64Url(entry.salt),
+    payload: entry.payload === undefined ? false : encodeBase64(entry.payload),
+    ...(entry.chain !== undefined && { chain: entry.chain.map(encodeBase64) }),
+    ...(entry.type === 'equivocation' && { other: entry.other }),
+  };
+}
+
+export type EntryCode = 'LEDGER_ENTRY_INVALID';
+
+/** Parses stored bytes. Says nothing about signatures: these were verified before the append. */
+export function decodeEntry(bytes: Uint8Array): Outcome<LedgerEntry, EntryCode> {
+  const invalid = (detail: string) => refuse('LEDGER_ENTRY_INVALID' as const, detail);
+  const text = Buffer.from(bytes).toString('utf8');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return invalid('the entry is not JSON');
+  }
+  if (typeof value !== 'object' || value === null || canonicalise(value) !== text) {
+    return invalid('the entry is not canonical JSON');
+  }
+  const fields = value as Record<string, unknown>;
+  const { v, index, at } = fields;
+  if (v !== VERSION) return invalid(`the entry is not of version ${VERSION}`);
+  if (typeof index !== 'number' || typeof at !== 'number') return invalid('index or at is absent');
+  if (fields.type === 'refusal') {
+    const text = canonicalise(fields.refusal);
+    const parsed = text === undefined ? undefined : parseAck(Buffer.from(text, 'utf8'));
+    if (!parsed?.ok || parsed.value.type !== 'refusal') return invalid('the refusal is malformed');
+    return accept({ type: 'refusal', index, at, refusal: parsed.value });
+  }
+  const carried = decodeCarried(fields, { index, at });
+  if (carried === undefined) return invalid('the record of the entry is malformed');
+  if (fields.type === 'record') return accept({ type: 'record', ...carried });
+  if (fields.type === 'equivocation' && typeof fields.other === 'string') {
+    return accept({ type: 'equivocation', ...carried, other: fields.other as RecordId });
+  }
+  return invalid('the type of the entry is not known');
+}
+
+function decodeCarried(
+  fields: Record<string, unknown>,
+  base: EntryBase,
+): CarriedRecord | undefined {
+  const { by, jws, salt, payload } = fields;
+  const id = typeof by === 'string' ? parseSpiffeId(by) : undefined;
+  const record = typeof jws === 'string' ? parseRecord(jws) : undefined;
+  const saltBytes = is128Bits(salt) ? decodeBase64Url(salt) : undefined;
+  if (!id?.ok || !record?.ok || saltBytes === undefined) return undefined;
+  const bytes = typeof payload === 'string' ? decodePayload(payload) : undefined;
+  if (bytes === undefined && payload !== false) return undefined;
+  const chain = decodeChainField(fields.chain);
+  if (chain === undefined && fields.chain !== undefined) return undefined;
+  return { ...base, by: id.value, record: record.value, salt: saltBytes, payload: bytes, chain };
+}
+
+function decodePayload(text: string): Uint8Array | undefined {
+  return text === '' ? new Uint8Array() : decodeBase64(text);
+}
+
+function decodeChainField(value: unknown): readonly Uint8Array[] | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const chain = value.map((item) => (typeof item === 'string' ? decodeBase64(item) : undefined));
+  return chain.every((item) => item !== undefined) ? chain : undefined;
+}

@@ -1,0 +1,23 @@
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { LedgerOnlyCode } from './codes.ts';
+import { audienceIncludes } from './record/audience.ts';
+import { SKEW_SECONDS } from './record/check.ts';
+import type { RecordClaims } from './record.ts';
+
+/**
+ * May `child` name `parent` as its cause? It must precede (two clocks, so with skew), and the
+ * child's sender must have made it or have been addressed by it: what one was never sent, one
+ * cannot have acted upon.
+ */
+export function checkParent(
+  child: RecordClaims,
+  parent: RecordClaims,
+): Outcome<void, LedgerOnlyCode> {
+  if (parent.iat > child.iat + SKEW_SECONDS) {
+    return refuse('LEDGER_PARENT_LATER', 'a cause was issued after its effect');
+  }
+  if (parent.iss !== child.iss && !audienceIncludes(parent.aud, child.iss)) {
+    return refuse('LEDGER_PARENT_NOT_RECEIVED', 'a cause was not addressed to the sender');
+  }
+  return accept(undefined);
+}
