@@ -85,10 +85,12 @@ function isFromChild(message: unknown): message is FromChild {
 /**
  * Starts one process from the store with fixed arguments and environment, attests it, and lets it
  * begin when the issuer has acknowledged. What the child says over IPC is foreign input.
+ * @param signal kills the process as long as `launch` has not resolved
  */
 export async function launch(
   spec: LaunchSpec,
   context: LaunchContext,
+  signal?: AbortSignal,
 ): Promise<Outcome<RunningProcess, LaunchCode>> {
   const native = spec.image.manifest.files.length > 1;
   const flags = hardeningFlags({
@@ -108,6 +110,8 @@ export async function launch(
     env: ENVIRONMENT,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(spec.withLink === true ? ['pipe' as const] : [])],
     serialization: 'json',
+    // A group of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
+    detached: true,
   });
   if (child.stdout !== null) log.take(child.stdout);
   if (child.stderr !== null) log.take(child.stderr);
@@ -120,7 +124,10 @@ export async function launch(
   child.on('message', (message: unknown) => {
     if (!isFromChild(message)) return;
     if (message.type === 'fatal') fatal = message.detail.slice(0, 500);
-    if (message.type === 'ready') ready.resolve('ready');
+    if (message.type === 'ready') {
+      quarantine = undefined;
+      ready.resolve('ready');
+    }
     if (message.type === 'quarantined') {
       quarantine = message.detail.slice(0, 500);
       ready.resolve('quarantined');
@@ -148,6 +155,11 @@ export async function launch(
   const { pid } = child;
   if (spawned !== undefined || pid === undefined) return failed(`cannot be started (${spawned})`);
   if (!(await replaced(child, context.node))) return failed('did not come up');
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  signal?.addEventListener('abort', kill);
+  if (signal?.aborted === true) kill();
   const startTime = await processStartTime(pid);
   if (startTime === undefined) return failed('ended at once');
 
@@ -162,6 +174,7 @@ export async function launch(
     if (!attested.ok) return failed(`not attested: ${attested.detail}`);
   }
   const message = await spec.start();
+  signal?.removeEventListener('abort', kill);
   // Secrets go through the channel and nowhere else: not argv, not environment, not a file.
   if (child.connected) child.send(message, () => {});
 

@@ -31,6 +31,7 @@ export async function launchProgram(
   const log = openProcessLog(`${spec.logs}/${spec.name}.log`);
   const options: SpawnOptions = {
     cwd: spec.cwd,
+    detached: true,
     env: { TZ: 'UTC', LANG: 'C.UTF-8', ...(piped ? { PATH: '/usr/bin:/bin' } : {}) },
     stdio: ['ignore', 'pipe', 'pipe', ...(piped ? ['pipe' as const] : [])],
   };

@@ -57,7 +57,9 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   let running: RunningProcess | undefined;
   let stopping = false;
   const first = Promise.withResolvers<Outcome<unknown, 'NOT_READY'>>();
-  const stopRequested = Promise.withResolvers<void>();
+  const abort = new AbortController();
+  const aborted = Promise.withResolvers<void>();
+  let graceMs = 0;
 
   const enter = (next: ProcessState, why?: string): void => {
     state = next;
@@ -66,10 +68,40 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   };
   const at = (): { at: string; name: string } => ({ at: options.now().toISOString(), name });
 
+  /** Later news of the process itself: an identity that was taken away, or given back. */
+  const follow = (life: RunningProcess): (() => void) =>
+    life.onMessage((message) => {
+      if (stopping || running !== life || (state !== 'ready' && state !== 'quarantined')) return;
+      if (message.type === 'quarantined' && state !== 'quarantined') {
+        enter('quarantined', message.detail);
+        options.emit({ ...at(), type: 'quarantined', pid: life.pid, detail: message.detail });
+      } else if (message.type === 'ready' && state !== 'ready') {
+        enter('ready');
+        options.emit({ ...at(), type: 'ready', pid: life.pid });
+      }
+    });
+
+  async function becomeReady(life: RunningProcess): Promise<boolean> {
+    const readiness = await within(life.ready, options.readyTimeoutMs);
+    if (readiness === undefined || stopping) return false;
+    const gone = life.exited.then(() => refuse('NOT_READY', 'ended while it was made ready'));
+    const done = await Promise.race([plan.onReady?.(life) ?? accept({}), gone]);
+    if (!done.ok) detail = done.detail;
+    if (!done.ok || stopping) return false;
+    const why = life.quarantine();
+    enter(why === undefined ? 'ready' : 'quarantined', why);
+    options.emit(
+      why === undefined
+        ? { ...at(), type: 'ready', pid: life.pid }
+        : { ...at(), type: 'quarantined', pid: life.pid, detail: why },
+    );
+    return true;
+  }
+
   /** One life, from start to end. Returns how long it was ready, in ms; undefined when never. */
   async function live(): Promise<number | undefined> {
     enter('starting');
-    const started = await plan.start();
+    const started = await plan.start(abort.signal);
     if (!started.ok) {
       detail = started.detail;
       options.emit({ ...at(), type: 'start-failed', detail: started.detail });
@@ -78,32 +110,22 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     const life = started.value;
     running = life;
     options.emit({ ...at(), type: 'started', pid: life.pid, restarts });
+    const unfollow = follow(life);
     let readySince: number | undefined;
-    const readiness = stopping ? undefined : await within(life.ready, options.readyTimeoutMs);
-    if (readiness === undefined) {
-      // Silent for too long or already gone; a living one is ended, its next life may fare better.
-      if (!stopping) life.kill();
+    if (await becomeReady(life)) {
+      readySince = options.now().getTime();
+      everReady = true;
+      first.resolve(accept({}));
+    } else if (stopping) {
+      void life.stop(graceMs);
     } else {
-      const done = (await plan.onReady?.(life)) ?? accept({});
-      if (!done.ok) {
-        detail = done.detail;
-        life.kill();
-      } else {
-        readySince = options.now().getTime();
-        everReady = true;
-        if (!stopping) enter(readiness, life.quarantine());
-        options.emit(
-          readiness === 'ready'
-            ? { ...at(), type: 'ready', pid: life.pid }
-            : { ...at(), type: 'quarantined', pid: life.pid, detail: life.quarantine() ?? '' },
-        );
-        first.resolve(accept({}));
-      }
+      // Silent for too long or already gone; a living one is ended, its next life may fare better.
+      life.kill();
     }
-    const exit = await life.exited;
+    const { code, signal, detail: last } = await life.exited;
+    unfollow();
     running = undefined;
-    const { code, signal } = exit;
-    const said = detail ?? (exit.detail === '' ? `ended (${signal ?? code})` : exit.detail);
+    const said = last === '' ? (detail ?? `ended (${signal ?? code})`) : last;
     options.emit({
       ...at(),
       type: 'exited',
@@ -130,7 +152,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
       enter('backing-off', detail);
       restarts += 1;
       options.emit({ ...at(), type: 'restarting', inMs: pause, restarts });
-      await within(stopRequested.promise, pause);
+      await within(aborted.promise, pause);
     }
     enter('stopped', detail);
     first.resolve(refuse('NOT_READY', `${name}: stopped before it was ready`));
@@ -148,12 +170,14 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
       life ??= keepAlive();
       return first.promise;
     },
-    stop: async (graceMs) => {
+    stop: async (grace) => {
       stopping = true;
-      stopRequested.resolve();
+      graceMs = grace;
+      abort.abort();
+      aborted.resolve();
       if (life === undefined) return enter('stopped');
       enter('stopping', detail);
-      await running?.stop(graceMs);
+      await running?.stop(grace);
       await life;
     },
   };

@@ -8,8 +8,8 @@ export interface ProcessPlan {
   /** Names of plan entries that must be done or ready before. */
   readonly after: readonly string[];
   readonly spiffeId?: string;
-  /** Starts it anew; called for the first start and for every restart. */
-  readonly start: () => Promise<Outcome<RunningProcess>>;
+  /** Starts it anew; called for the first start and for every restart. Aborted when the swarm stops. */
+  readonly start: (signal: AbortSignal) => Promise<Outcome<RunningProcess>>;
   /** Runs when it is ready, before what comes after it; on restarts too. */
   readonly onReady?: (running: RunningProcess) => Promise<Outcome<unknown>>;
 }
