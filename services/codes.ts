@@ -1,0 +1,30 @@
+/** Refusals of the services' doors and routes: stable code → what it says. */
+export const SERVICE_CODES = {
+  PEER_MISSING: 'the request did not come through a door that verified its sender',
+  ENVELOPE_INVALID: 'the signed payload is not a request of this swarm',
+  BODY_INVALID: 'the body does not have the form that the route asks for',
+  BODY_TOO_LARGE: 'the body is larger than the service accepts',
+  BATCH_REFUSED: 'a JSON array would carry several calls under one decision',
+  CONTENT_TYPE_REFUSED: 'bodies are application/json',
+  ROUTE_UNKNOWN: 'the service has no such route',
+  RESPONSE_TOO_LARGE: 'the answer does not fit into one message',
+  INTERNAL: 'the service failed; nothing is known about the effect',
+  POLICY_DENIED: 'policy does not allow this identity to do this',
+  STREAMING_UNSUPPORTED: 'answers are one signed message; streaming is not offered',
+  MODEL_UNKNOWN: 'the service does not serve this model',
+  MODEL_TIMEOUT: 'the upstream model did not answer in time',
+  MODEL_UNAVAILABLE: 'the upstream model server cannot be reached or reports an error',
+  MODEL_INVALID_RESPONSE: 'the upstream model server answered something that is not a completion',
+  COLLECTION_UNKNOWN: 'the service has no such collection',
+  DIMENSION_MISMATCH: 'the vector does not have the dimension of the collection',
+  METHOD_REFUSED: 'this MCP method is not offered over single-message exchanges',
+  DISTRICT_MISSING: 'the tool acts on the district of its caller, and the caller has none',
+  CAUSE_NOT_WITNESSED: 'a high-risk tool acts only on a cause that witnesses have seen',
+  ORDER_REFUSED: 'city works did not take the order',
+  ORDER_OUTCOME_UNKNOWN: 'city works did not answer, and whether it acted is not known',
+  ORDER_WITHOUT_CAUSE: 'the order does not name a cause of the record that carries it',
+  ORDER_CONFLICT: 'another order was already applied under this record id',
+  PLAN_UNKNOWN: 'the signals have no such plan',
+} as const;
+
+export type ServiceCode = keyof typeof SERVICE_CODES;

@@ -1,0 +1,172 @@
+import type { IncomingMessage } from 'node:http';
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import { inject } from 'light-my-request';
+import type { Member } from '#bus/directory.ts';
+import type { Verified } from '#bus/verified.ts';
+import type { RecordId, ToolClaim } from '#custody/record.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
+import { SERVICE_CODES, type ServiceCode } from './codes.ts';
+import { type HttpRequest, type HttpResponse, parseHttpRequest } from './envelope.ts';
+
+/** Who sent a request, as the bus verified it. Nothing in it comes from headers or body. */
+export interface Peer {
+  readonly id: SpiffeId;
+  readonly kind: Member['kind'];
+  readonly district: string | undefined;
+  /** The custody record that carried the request, and the causes it names. */
+  readonly recordId: RecordId;
+  readonly causes: readonly RecordId[];
+}
+
+/** What the door hands back to the bus: the answer, and what the gateway attests about it. */
+export interface ServiceReply {
+  readonly response: HttpResponse;
+  readonly tool?: ToolClaim;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The verified sender. Read-only; throws where the hook has not let the request in. */
+    readonly peer: Peer;
+  }
+}
+
+export interface ServiceAppOptions {
+  /** Largest body, bytes. Default 256 KiB. */
+  readonly bodyLimit?: number;
+  /** Told of every exception behind a route: those are bugs, and the caller learns only INTERNAL. */
+  readonly onFault?: (error: unknown) => void;
+}
+
+const DEFAULT_BODY_LIMIT = 256 * 1024;
+/** NATS carries at most 1 MiB by default; the envelope escapes the body once more. */
+const MAX_RESPONSE_BYTES = 512 * 1024;
+/** No query, no escapes, no dot segments: what policy sees as the route has one spelling. */
+const PATH = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/;
+const MAX_PATH = 512;
+const METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'DELETE']);
+
+interface Exchange {
+  readonly peer: Peer;
+  tool: ToolClaim | undefined;
+}
+
+/**
+ * The verified sender travels beside the request, keyed by the request object itself: a header
+ * could be forged by whoever writes the request, this key can be made only here.
+ */
+const exchanges = new WeakMap<IncomingMessage, Exchange>();
+
+/** An app that answers 401 to every request that no door has vouched for. */
+export function createServiceApp(options: ServiceAppOptions = {}): FastifyInstance {
+  const app = fastify({
+    logger: false,
+    bodyLimit: options.bodyLimit ?? DEFAULT_BODY_LIMIT,
+    exposeHeadRoutes: false,
+    onProtoPoisoning: 'error',
+    onConstructorPoisoning: 'error',
+  });
+  app.removeContentTypeParser('text/plain');
+  app.decorateRequest('peer', {
+    getter(this: FastifyRequest) {
+      const exchange = exchanges.get(this.raw);
+      if (exchange === undefined) throw new Error('a route ran without a verified peer');
+      return exchange.peer;
+    },
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    if (!exchanges.has(request.raw)) return refuseRequest(reply, 401, 'PEER_MISSING');
+  });
+  // One decision covers one call. The MCP SDK, for one, runs every call of a batched POST.
+  app.addHook('preValidation', async (request, reply) => {
+    if (Array.isArray(request.body)) return refuseRequest(reply, 400, 'BATCH_REFUSED');
+  });
+  app.setNotFoundHandler((_request, reply) => refuseRequest(reply, 404, 'ROUTE_UNKNOWN'));
+  app.setErrorHandler((error, _request, reply) => {
+    const status = statusOf(error);
+    if (status === 413) return refuseRequest(reply, 413, 'BODY_TOO_LARGE');
+    if (status === 415) return refuseRequest(reply, 415, 'CONTENT_TYPE_REFUSED');
+    if (status >= 400 && status < 500) return refuseRequest(reply, 400, 'BODY_INVALID');
+    options.onFault?.(error);
+    return refuseRequest(reply, 500, 'INTERNAL');
+  });
+  return app;
+}
+
+/**
+ * The door of one service: takes a verified bus request, runs it through the app, gives its answer.
+ * It never rejects on foreign input; a payload that is no request is answered with 400.
+ */
+export function openDoor(
+  app: FastifyInstance,
+): (verified: Verified<Uint8Array>) => Promise<ServiceReply> {
+  return async (verified) => {
+    const parsed = parseHttpRequest(verified.payload);
+    if (!parsed.ok) return refused(400, 'ENVELOPE_INVALID', parsed.detail);
+    const { method, path, contentType, body }: HttpRequest = parsed.value;
+    if (!METHODS.has(method) || path.length > MAX_PATH || !PATH.test(path)) {
+      return refused(400, 'ENVELOPE_INVALID', 'method or path is not one a service can have');
+    }
+    await app.ready();
+    const exchange: Exchange = { peer: peerOf(verified), tool: undefined };
+    const reply = await inject(
+      (req, res) => {
+        exchanges.set(req, exchange);
+        app.routing(req, res);
+      },
+      {
+        method,
+        url: path,
+        validate: false,
+        ...(body === '' ? {} : { payload: body, headers: { 'content-type': contentType } }),
+      },
+    );
+    if (reply.rawPayload.length > MAX_RESPONSE_BYTES) return refused(500, 'RESPONSE_TOO_LARGE');
+    const response: HttpResponse = {
+      status: reply.statusCode,
+      contentType: String(reply.headers['content-type'] ?? 'application/json'),
+      body: reply.body,
+    };
+    return exchange.tool === undefined ? { response } : { response, tool: exchange.tool };
+  };
+}
+
+/** Marks the answer to this request as a model's or tool's; the gateway attests it, no one else. */
+export function attest(request: FastifyRequest, tool: ToolClaim): void {
+  const exchange = exchanges.get(request.raw);
+  if (exchange !== undefined) exchange.tool = tool;
+}
+
+/** The one form of a refusal: `{error: {code, message, …}}`. */
+export function refuseRequest(
+  reply: FastifyReply,
+  status: number,
+  code: ServiceCode,
+  detail?: string,
+): FastifyReply {
+  return reply.code(status).send(errorBody(code, detail));
+}
+
+export function errorBody(code: ServiceCode, detail?: string) {
+  return { error: { code, message: detail ?? SERVICE_CODES[code] } };
+}
+
+function refused(status: number, code: ServiceCode, detail?: string): ServiceReply {
+  const body = JSON.stringify(errorBody(code, detail));
+  return { response: { status, contentType: 'application/json', body } };
+}
+
+function peerOf(verified: Verified<unknown>): Peer {
+  return {
+    id: verified.signedBy,
+    kind: verified.sender.kind,
+    district: verified.sender.district,
+    recordId: verified.recordId,
+    causes: verified.claims.par,
+  };
+}
+
+function statusOf(error: unknown): number {
+  if (typeof error !== 'object' || error === null || !('statusCode' in error)) return 500;
+  return typeof error.statusCode === 'number' ? error.statusCode : 500;
+}
