@@ -17,8 +17,11 @@ export interface LauncherAttestor {
   forget(): void;
   /** The selectors of a live peer. Checked anew at each call; nothing is remembered of a peer. */
   attest(peer: Peer): Outcome<readonly Selector[], IssuerCode>;
-  /** Calls back after each change of what is attested. Returns the function that stops it. */
-  onChange(listener: () => void): () => void;
+  /**
+   * Calls back after each change of what is attested: for one process, or for all when `pid` is
+   * absent. Returns the function that stops it.
+   */
+  onChange(listener: (pid?: number) => void): () => void;
 }
 
 /**
@@ -59,9 +62,9 @@ export function createLauncherAttestor(
     readonly selectors: readonly Selector[];
   }
   const launched = new Map<number, Launched>();
-  const listeners = new Set<() => void>();
-  const changed = (): void => {
-    for (const listener of listeners) listener();
+  const listeners = new Set<(pid?: number) => void>();
+  const changed = (pid?: number): void => {
+    for (const listener of listeners) listener(pid);
   };
 
   return {
@@ -71,14 +74,14 @@ export function createLauncherAttestor(
       }
       const selectors = launcherSelectors(attestation, ciKeys);
       launched.set(attestation.pid, { attestation, selectors });
-      changed();
+      changed(attestation.pid);
       return accept(true);
     },
     exited: (pid, startTime) => {
       // A late report about an earlier holder of the PID must not touch the present one.
       if (launched.get(pid)?.attestation.startTime !== startTime) return;
       launched.delete(pid);
-      changed();
+      changed(pid);
     },
     forget: () => {
       launched.clear();

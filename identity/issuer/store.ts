@@ -67,17 +67,17 @@ function toEntry(row: Row): RegistrationEntry {
     spiffe_id: spiffeId(text(row, 'spiffe_id')),
     parent_id: text(row, 'parent_id'),
     selectors: JSON.parse(text(row, 'selectors')),
-    x509_svid_ttl: Number(row['x509_svid_ttl']),
+    x509_svid_ttl: Number(row.x509_svid_ttl),
     dns_names: JSON.parse(text(row, 'dns_names')),
     hint: text(row, 'hint'),
-    revision_number: Number(row['revision_number']),
-    created_at: Number(row['created_at']),
+    revision_number: Number(row.revision_number),
+    created_at: Number(row.created_at),
   };
 }
 
 function toLogRow(row: Row): LogRow {
   const { previous, body, hash } = { previous: '', body: '', hash: '', ...row };
-  return { seq: Number(row['seq']), previous, body, hash };
+  return { seq: Number(row.seq), previous, body, hash };
 }
 
 function toAuthority(row: Row): AuthorityRow {

@@ -1,0 +1,172 @@
+import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
+import {
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { connect, createServer, type Socket } from 'node:net';
+import { dirname } from 'node:path';
+import type { Peer, PeerCredentials } from '../attestors/peer.ts';
+import { type Outcome, refuse } from '../outcome.ts';
+import type { IssuerCode } from './codes.ts';
+
+/** One accepted connection and who opened it, as read before its first byte. */
+export interface Connection {
+  readonly peer: Outcome<Peer, IssuerCode>;
+  /** Monotonic milliseconds (`performance.now`). */
+  readonly acceptedAt: number;
+  /** Streams that are open now. */
+  streams: number;
+  drop(): void;
+}
+
+export interface ConnectionLimits {
+  readonly connections: number;
+  readonly connectionsPerProcess: number;
+  readonly streamsPerConnection: number;
+  /** A connection without a stream is closed after this. */
+  readonly idleMs: number;
+}
+
+export const CONNECTION_LIMITS: ConnectionLimits = {
+  connections: 4096,
+  connectionsPerProcess: 64,
+  streamsPerConnection: 16,
+  idleMs: 30_000,
+};
+
+export interface ListenOptions {
+  readonly socketPath: string;
+  /** Default 0600: workloads run under the issuer's uid. 0666 when roles have their own. */
+  readonly socketMode?: number | undefined;
+  readonly credentials: PeerCredentials;
+  readonly limits?: ConnectionLimits;
+  readonly handle: (
+    request: Http2ServerRequest,
+    response: Http2ServerResponse,
+    connection: Connection,
+  ) => void;
+}
+
+/** Node has no public way to a socket's descriptor; without one the peer stays unknown. */
+function descriptorOf(socket: Socket): number | undefined {
+  const { _handle } = socket as unknown as { _handle?: { fd?: unknown } | null };
+  const fd = _handle?.fd;
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+function readPeer(socket: Socket, credentials: PeerCredentials): Outcome<Peer, IssuerCode> {
+  const fd = descriptorOf(socket);
+  return fd === undefined
+    ? refuse('PEER_UNREADABLE', 'the socket has no descriptor')
+    : credentials.read(fd);
+}
+
+/** Removes what a killed issuer left; refuses what is no socket, or answers. */
+async function clearPath(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket()) throw new Error(`STATE_UNREADABLE: ${path} exists and is not a socket`);
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.on('connect', () => resolve(true));
+    probe.on('error', () => resolve(false));
+    probe.on('connect', () => probe.destroy());
+  });
+  if (answers) throw new Error(`STATE_UNREADABLE: another process listens on ${path}`);
+  unlinkSync(path);
+}
+
+function makeFolder(folder: string, shared: boolean): void {
+  mkdirSync(folder, { recursive: true, mode: shared ? 0o711 : 0o700 });
+  // Who may write in the folder could put a socket of their own in this one's place.
+  if ((statSync(folder).mode & 0o022) !== 0) {
+    throw new Error(`STATE_UNREADABLE: others may write in ${folder}; chmod go-w it`);
+  }
+}
+
+/** HTTP/2 without TLS (E-03) on a Unix socket; each request comes with its connection's peer. */
+export async function listenOnSocket(options: ListenOptions): Promise<{ close(): Promise<void> }> {
+  const { socketPath, credentials, handle } = options;
+  const limits = options.limits ?? CONNECTION_LIMITS;
+  const mode = options.socketMode ?? 0o600;
+  const open = new Map<Socket, Connection>();
+  const sessions = new WeakMap<ServerHttp2Session, Connection>();
+
+  const http2 = createHttp2Server({
+    maxSessionMemory: 1,
+    settings: { maxConcurrentStreams: limits.streamsPerConnection, maxHeaderListSize: 16_384 },
+  });
+  // A broken session ends itself; without a listener it would end the process.
+  http2.on('sessionError', () => {});
+  http2.on('request', (request, response) => {
+    const session = request.stream.session;
+    const connection =
+      session === undefined ? undefined : sessions.get(session as ServerHttp2Session);
+    if (connection === undefined) {
+      request.stream.destroy();
+      return;
+    }
+    connection.streams += 1;
+    request.stream.once('close', () => {
+      connection.streams -= 1;
+    });
+    handle(request, response, connection);
+  });
+
+  const crowded = (pid: number): boolean => {
+    if (open.size >= limits.connections) return true;
+    const same = [...open.values()].filter(({ peer }) => (peer.ok ? peer.value.pid : 0) === pid);
+    return same.length >= limits.connectionsPerProcess;
+  };
+
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy());
+    const peer = readPeer(socket, credentials);
+    if (crowded(peer.ok ? peer.value.pid : 0)) {
+      if (peer.ok) peer.value.close();
+      socket.destroy();
+      return;
+    }
+    const connection: Connection = {
+      peer,
+      acceptedAt: performance.now(),
+      streams: 0,
+      drop: () => socket.destroy(),
+    };
+    open.set(socket, connection);
+    const idle = setInterval(() => {
+      if (connection.streams === 0) socket.destroy();
+    }, limits.idleMs);
+    socket.once('close', () => {
+      clearInterval(idle);
+      open.delete(socket);
+      if (peer.ok) peer.value.close();
+    });
+    // The session is made inside this call: its peer is known before HTTP/2 reads a byte, and no
+    // other socket's session can be taken for it.
+    const capture = (session: ServerHttp2Session): void => {
+      sessions.set(session, connection);
+    };
+    http2.once('session', capture);
+    http2.emit('connection', socket);
+    http2.off('session', capture);
+  });
+
+  makeFolder(dirname(socketPath), mode !== 0o600);
+  await clearPath(socketPath);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(socketPath, resolve);
+  });
+  chmodSync(socketPath, mode);
+
+  return {
+    close: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of open.keys()) socket.destroy();
+      await closed;
+    },
+  };
+}

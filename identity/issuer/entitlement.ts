@@ -1,0 +1,82 @@
+import type { LauncherAttestor } from '../attestors/launcher.ts';
+import type { Peer } from '../attestors/peer.ts';
+import { accept, type Outcome, refuse } from '../outcome.ts';
+import type { SpiffeId } from '../spiffe-id.ts';
+import type { Authorities } from './authorities.ts';
+import type { IssuerCode } from './codes.ts';
+import { matchEntries, type RegistrationEntry, type Selector } from './entry.ts';
+import type { Svids } from './svids.ts';
+
+/** What one push of FetchX509SVID carries. */
+export interface Material {
+  readonly svids: readonly {
+    readonly id: SpiffeId;
+    readonly serial: string;
+    /** DER chain, leaf first; the authorities are roots, so it is the leaf alone. */
+    readonly chain: Uint8Array;
+    /** PKCS#8 DER. */
+    readonly key: Uint8Array;
+    readonly hint: string;
+  }[];
+  readonly bundle: readonly Uint8Array[];
+  /** Milliseconds since the epoch. */
+  readonly renewAt: number;
+}
+
+/** What a peer is entitled to right now. Every call attests anew (Workload API, appendix A). */
+export interface Entitlement {
+  material(peer: Peer): Outcome<Material, IssuerCode>;
+  /** For callers that only verify; needs an identity all the same (A-07). */
+  bundle(peer: Peer): Outcome<readonly Uint8Array[], IssuerCode>;
+}
+
+export interface EntitlementOptions {
+  readonly attestor: LauncherAttestor;
+  readonly entries: () => readonly RegistrationEntry[];
+  readonly authorities: Authorities;
+  readonly svids: Svids;
+}
+
+/** PID and start time: one process, never a later one with its PID. */
+export function processKey(process: { readonly pid: number; readonly startTime: number }): string {
+  return `${process.pid}:${process.startTime}`;
+}
+
+export function createEntitlement(options: EntitlementOptions): Entitlement {
+  const { attestor, entries, authorities, svids } = options;
+
+  const match = (
+    peer: Peer,
+  ): Outcome<{ entries: readonly RegistrationEntry[]; have: readonly Selector[] }, IssuerCode> => {
+    const have = attestor.attest(peer);
+    if (!have.ok) return have;
+    const matching = matchEntries(entries(), have.value);
+    return matching.length === 0
+      ? refuse('NO_ENTRY', `no registration entry for process ${peer.pid}`)
+      : accept({ entries: matching, have: have.value });
+  };
+
+  return {
+    material: (peer) => {
+      const found = match(peer);
+      if (!found.ok) return found;
+      const issued = svids.forProcess(processKey(peer), found.value.entries, found.value.have);
+      if (!issued.ok) return issued;
+      return accept({
+        svids: issued.value.map(({ leaf, key, entry }) => ({
+          id: leaf.id,
+          serial: leaf.serial,
+          chain: leaf.certificate,
+          key,
+          hint: entry.hint,
+        })),
+        bundle: authorities.bundle(),
+        renewAt: Math.min(...issued.value.map((one) => one.renewAt)),
+      });
+    },
+    bundle: (peer) => {
+      const found = match(peer);
+      return found.ok ? accept(authorities.bundle()) : found;
+    },
+  };
+}

@@ -1,0 +1,194 @@
+import { type KeyObject, randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { createLauncherAttestor } from '../attestors/launcher.ts';
+import { openPeerCredentials } from '../attestors/peer-credentials.ts';
+import { accept, type Outcome, refuse } from '../outcome.ts';
+import { parseSpiffeId } from '../spiffe-id.ts';
+import { openAuthorities } from './authorities.ts';
+import { createChanges } from './changes.ts';
+import type { IssuerCode } from './codes.ts';
+import { createEntitlement, processKey } from './entitlement.ts';
+import { type EntryInput, parseEntry, type RegistrationEntry } from './entry.ts';
+import { serveLauncherLink } from './launcher-link.ts';
+import { parsePublicKey } from './leaf.ts';
+import type { MintRequest } from './link-messages.ts';
+import type { LogRow } from './log.ts';
+import { createSealer, loadSecret } from './sealing.ts';
+import { openStore } from './store.ts';
+import { createSvids } from './svids.ts';
+import { serveWorkloadApi } from './workload-server.ts';
+
+export interface IssuerOptions {
+  /** Absolute; made 0700. Holds `issuer.db` and `issuer.key` (0600). */
+  readonly stateDir: string;
+  /** Absolute; its folder is made 0700. */
+  readonly socketPath: string;
+  readonly socketMode?: number;
+  readonly trustDomain: string;
+  /** The issuer's end of the descriptor that it inherited from the launcher. */
+  readonly link: Duplex;
+  /** Public half of the launcher's key. */
+  readonly launcherKey: KeyObject;
+  /** Key id → public key by which images are signed. */
+  readonly ciKeys: ReadonlyMap<string, KeyObject>;
+  /** SPIFFE IDs that the launcher may have certified over its own keys (broker, supervisor). */
+  readonly mintable: readonly string[];
+  readonly clock?: () => Date;
+  readonly random?: (size: number) => Uint8Array;
+  readonly platform?: string;
+}
+
+export interface Issuer {
+  /** How surely a caller is told from a later process with its PID. */
+  readonly capability: 'pidfd' | 'start-time';
+  /** DER of the trust domain's authorities. */
+  bundle(): readonly Uint8Array[];
+  /** Issuances that the ledger has not acknowledged, oldest first. */
+  pending(limit: number): readonly LogRow[];
+  acknowledge(upTo: number): void;
+  /** Calls back after an issuance is on disk. Returns the function that stops it. */
+  onIssued(listener: () => void): () => void;
+  close(): Promise<void>;
+}
+
+const HOUSEKEEPING_MS = 60_000;
+const REMEMBERED_DENIALS = 4096;
+
+/** @throws Error `CODE: one line` when the state, the platform or the socket path is unusable */
+export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
+  const { trustDomain, stateDir } = options;
+  const clock = options.clock ?? (() => new Date());
+  const random = options.random ?? randomBytes;
+  const credentials = must(openPeerCredentials(options.platform ?? process.platform));
+  const store = must(openStore(stateDir));
+  const sealer = createSealer(must(loadSecret(join(stateDir, 'issuer.key'))));
+  const authorities = must(await openAuthorities({ store, sealer, trustDomain, clock, random }));
+  const attestor = createLauncherAttestor(options.launcherKey, options.ciKeys);
+  const changes = createChanges();
+  const issuedListeners = new Set<() => void>();
+  let entries = store.entries();
+
+  const svids = createSvids({
+    store,
+    authorities,
+    clock,
+    random,
+    issued: ({ id, serial, notAfter }) => {
+      link.emit({ event: 'issued', spiffeId: id, serial, notAfter: notAfter.toISOString() });
+      for (const listener of issuedListeners) listener();
+    },
+  });
+
+  const setEntries = (inputs: readonly EntryInput[]): Outcome<unknown, IssuerCode> => {
+    const parsed: RegistrationEntry[] = [];
+    for (const input of inputs) {
+      const entry = parseEntry(input, trustDomain, clock());
+      if (!entry.ok) return entry;
+      parsed.push(entry.value);
+    }
+    // As SPIRE's AlreadyExists: one ID, parent and selector set is one entry.
+    if (new Set(parsed.map((entry) => entry.id)).size !== parsed.length) {
+      return refuse('ENTRY_INVALID', 'two entries have the same ID, parent and selectors');
+    }
+    store.replaceEntries(parsed);
+    entries = store.entries();
+    changes.notify();
+    return accept({});
+  };
+
+  const mint = (request: MintRequest) => {
+    const id = parseSpiffeId(request.spiffeId);
+    if (!id.ok || !options.mintable.includes(id.value)) {
+      return refuse('MINT_NOT_PINNED', `${request.spiffeId} may not be minted`);
+    }
+    const publicKey = parsePublicKey(Buffer.from(request.publicKey, 'base64'));
+    if (publicKey === undefined) return refuse('MINT_KEY_INVALID', 'the key is not P-256 SPKI');
+    const leaf = svids.mint({
+      id: id.value,
+      publicKey,
+      ttlSeconds: request.ttl,
+      dns: request.dns ?? [],
+      ip: request.ip ?? [],
+    });
+    if (!leaf.ok) return leaf;
+    const chain = [Buffer.from(leaf.value.certificate).toString('base64')];
+    return accept({ chain, notAfter: leaf.value.notAfter.toISOString() });
+  };
+
+  const link = serveLauncherLink(options.link, {
+    attest: (attestation) => {
+      const recorded = attestor.record(attestation);
+      return recorded.ok ? accept({}) : recorded;
+    },
+    exited: (pid, startTime) => {
+      attestor.exited(pid, startTime);
+      svids.forget(processKey({ pid, startTime }));
+    },
+    entries: setEntries,
+    mint,
+    bundle: () => ({
+      trustDomain,
+      authorities: authorities.bundle().map((der) => Buffer.from(der).toString('base64')),
+    }),
+    // Nobody reports exits any more: what the launcher said must not outlive it.
+    closed: () => attestor.forget(),
+  });
+  attestor.onChange((pid) => changes.notify(pid));
+
+  const server = await serveWorkloadApi({
+    socketPath: options.socketPath,
+    socketMode: options.socketMode,
+    trustDomain,
+    credentials,
+    entitlement: createEntitlement({ attestor, entries: () => entries, authorities, svids }),
+    changes,
+    clock,
+    denied: oncePerProcess((pid, detail) => link.emit({ event: 'denied', pid, detail })),
+  });
+
+  const housekeeping = setInterval(() => {
+    svids.sweep();
+    authorities.advance().then((changed) => {
+      if (changed) changes.notify();
+    });
+  }, HOUSEKEEPING_MS);
+
+  return {
+    capability: credentials.capability,
+    bundle: authorities.bundle,
+    pending: store.pending,
+    acknowledge: store.acknowledge,
+    onIssued: (listener) => {
+      issuedListeners.add(listener);
+      return () => issuedListeners.delete(listener);
+    },
+    close: async () => {
+      clearInterval(housekeeping);
+      await server.close();
+      link.close();
+      store.close();
+    },
+  };
+}
+
+function must<T>(outcome: Outcome<T>): T {
+  if (!outcome.ok) throw new Error(`${outcome.code}: ${outcome.detail}`);
+  return outcome.value;
+}
+
+/** A refused client tries again and again; the launcher is told of each process and reason once. */
+function oncePerProcess(
+  emit: (pid: number, detail: string) => void,
+): (pid: number, code: IssuerCode, detail: string) => void {
+  const told = new Set<string>();
+  return (pid, code, detail) => {
+    const text = `${code}: ${detail}`;
+    const key = `${pid} ${text}`;
+    if (told.has(key)) return;
+    const oldest = told.size >= REMEMBERED_DENIALS ? told.values().next().value : undefined;
+    if (oldest !== undefined) told.delete(oldest);
+    told.add(key);
+    emit(pid, text);
+  };
+}

@@ -1,0 +1,151 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { signImage } from '#identity/issuer/launcher-link.ts';
+import { Bench, DIGEST, keyPair, sensorEntry } from './harness.ts';
+import { GRPC } from './raw-client.ts';
+
+const SENSOR = 'spiffe://city.example/agent/sensor/north/cam-1';
+
+describe('attestation by the launcher, real processes on one socket', () => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    await bench.start();
+    await bench.link.setEntries([sensorEntry()]);
+  });
+  afterEach(() => bench.stop());
+
+  async function honestTwin(): Promise<void> {
+    const honest = await bench.launch();
+    honest.connect(bench.socketPath);
+    expect((await honest.next()).svids?.map((svid) => svid.id)).toEqual([SENSOR]);
+  }
+
+  test('the same program, not started by the launcher, gets nothing', async () => {
+    await honestTwin();
+    const denied = new Promise<{ pid: number; detail: string }>((resolve) =>
+      bench.link.on('denied', resolve),
+    );
+    const impostor = bench.spawn();
+    impostor.connect(bench.socketPath);
+    expect(await impostor.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await denied).toMatchObject({
+      pid: impostor.pid,
+      detail: expect.stringMatching(/^NOT_LAUNCHED/),
+    });
+  });
+
+  test('a process that is ahead of its attestation waits for it', async () => {
+    const early = bench.spawn();
+    early.connect(bench.socketPath);
+    await bench.link.attest(bench.claims(early.pid));
+    expect((await early.next()).svids?.map((svid) => svid.id)).toEqual([SENSOR]);
+  });
+
+  test.each([
+    ['a signature over another digest', { digest: `sha256:${'cd'.repeat(32)}` }],
+    ['no signature', { signature: '', keyId: '' }],
+    ['a key that is not trusted', { keyId: 'ci-2' }],
+    ['a signature by a stranger', { signature: signImage('sensor', DIGEST, keyPair().privateKey) }],
+  ])('an image with %s gets nothing', async (_name, change) => {
+    await honestTwin();
+    const { image } = bench.claims(process.pid);
+    const changed = await bench.launch({ image: { ...image, ...change } });
+    changed.connect(bench.socketPath);
+    expect(await changed.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+
+  test('a forged process title and NODE_OPTIONS make no launched process', async () => {
+    await honestTwin();
+    const honest = bench.workloads[0];
+    const impostor = bench.spawn({
+      env: {
+        ...process.env,
+        title: `node ${honest?.child.spawnargs.join(' ')}`,
+        NODE_OPTIONS: '--no-warnings',
+      },
+    });
+    impostor.connect(bench.socketPath);
+    expect(await impostor.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+
+  test('arguments copied from a launched process are no evidence', async () => {
+    await honestTwin();
+    const [, ...argv] = bench.workloads[0]?.child.spawnargs ?? [];
+    const copy = spawn(process.execPath, argv, {
+      argv0: bench.workloads[0]?.child.spawnargs[0],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    copy.send(bench.socketPath);
+    const [report] = await once(copy, 'message');
+    expect(report).toEqual({ status: GRPC.permissionDenied });
+    const gone = once(copy, 'exit');
+    copy.kill('SIGKILL');
+    await gone;
+  });
+
+  test('another executable than the one attested gets nothing', async () => {
+    await honestTwin();
+    const { exe } = bench.claims(process.pid);
+    const other = await bench.launch({ exe: { ...exe, ino: '1' } });
+    other.connect(bench.socketPath);
+    expect(await other.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+
+  test('a PID with another start time is another process', async () => {
+    await honestTwin();
+    const child = bench.spawn();
+    const claims = bench.claims(child.pid);
+    await bench.link.attest({ ...claims, startTime: claims.startTime - 1 });
+    child.connect(bench.socketPath);
+    expect(await child.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+
+  test('a live stream ends with PermissionDenied when the launcher reports the exit (A-07)', async () => {
+    const honest = await bench.launch();
+    honest.connect(bench.socketPath);
+    await honest.next();
+    const { pid, startTime } = bench.claims(honest.pid);
+    await bench.link.exited(pid, startTime - 1);
+    await bench.link.exited(pid, startTime);
+    expect(await honest.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+
+  test('connect, hand the socket to a child, exec another program: nothing', async () => {
+    await honestTwin();
+    const parent = new URL('./exec-parent.ts', import.meta.url).pathname;
+    const shared = spawn(process.execPath, ['--no-warnings', parent], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const lines = createInterface({ input: shared.stdout })[Symbol.asyncIterator]();
+    const claims = bench.claims(shared.pid ?? 0);
+    await bench.link.attest(claims);
+    shared.stdin.write(`${bench.socketPath}\n`);
+    expect(JSON.parse((await lines.next()).value ?? '')).toEqual({
+      status: GRPC.permissionDenied,
+    });
+    const gone = once(shared, 'exit');
+    shared.kill('SIGKILL');
+    await gone;
+  });
+
+  test.skipIf(process.getuid?.() !== 0)('a process under another uid gets nothing', async () => {
+    const uidEntry = sensorEntry({
+      selectors: [...sensorEntry().selectors, { type: 'unix', value: 'uid:0' }],
+    });
+    await bench.stop();
+    bench = new Bench();
+    await bench.start({ socketMode: 0o666 });
+    spawnSync('chmod', ['755', bench.folder]);
+    await bench.link.setEntries([uidEntry]);
+    await honestTwin();
+    const stranger = await bench.launch({}, { uid: 65534, gid: 65534 });
+    stranger.connect(bench.socketPath);
+    expect(await stranger.next()).toEqual({ status: GRPC.permissionDenied });
+    const attestedAsRoot = await bench.launch({ uid: 0 }, { uid: 65534, gid: 65534 });
+    attestedAsRoot.connect(bench.socketPath);
+    expect(await attestedAsRoot.next()).toEqual({ status: GRPC.permissionDenied });
+  });
+});
