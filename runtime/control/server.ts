@@ -1,7 +1,7 @@
 import { chmod } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { openLines } from '#identity/issuer/lines.ts';
-import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { accept, type Outcome } from '#identity/outcome.ts';
 import { stateRefusal } from '../file-errors.ts';
 import { MAX_REQUEST_BYTES, parseRequest, sameToken } from './protocol.ts';
 

@@ -72,8 +72,9 @@ function isFromChild(message: unknown): message is FromChild {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   switch (message.type) {
     case 'ready':
-    case 'status':
       return true;
+    case 'status':
+      return 'status' in message && typeof message.status === 'object' && message.status !== null;
     case 'quarantined':
     case 'fatal':
       return 'detail' in message && typeof message.detail === 'string';

@@ -39,6 +39,8 @@ export interface Managed {
   restarts(): number;
   detail(): string | undefined;
   running(): RunningProcess | undefined;
+  /** What the living process last reported of itself; its own words. */
+  report(): Readonly<Record<string, unknown>> | undefined;
   /** Resolves at the first readiness, or with why it never came. */
   start(): Promise<Outcome<unknown, 'NOT_READY'>>;
   /** Ends it for good; restarts cease. */
@@ -55,6 +57,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   let everReady = false;
   let detail: string | undefined;
   let running: RunningProcess | undefined;
+  let report: Readonly<Record<string, unknown>> | undefined;
   let stopping = false;
   const first = Promise.withResolvers<Outcome<unknown, 'NOT_READY'>>();
   const abort = new AbortController();
@@ -71,6 +74,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   /** Later news of the process itself: an identity that was taken away, or given back. */
   const follow = (life: RunningProcess): (() => void) =>
     life.onMessage((message) => {
+      if (message.type === 'status' && running === life) report = message.status;
       if (stopping || running !== life || (state !== 'ready' && state !== 'quarantined')) return;
       if (message.type === 'quarantined' && state !== 'quarantined') {
         enter('quarantined', message.detail);
@@ -125,6 +129,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     const { code, signal, detail: last } = await life.exited;
     unfollow();
     running = undefined;
+    report = undefined;
     const said = last === '' ? (detail ?? `ended (${signal ?? code})`) : last;
     options.emit({
       ...at(),
@@ -166,6 +171,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     restarts: () => restarts,
     detail: () => detail,
     running: () => running,
+    report: () => report,
     start: () => {
       life ??= keepAlive();
       return first.promise;

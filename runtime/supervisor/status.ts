@@ -24,6 +24,8 @@ export interface ProcessStatus {
   readonly notAfter?: string;
   /** Proportional set size; Linux only. */
   readonly pssKiB?: number;
+  /** What the process says of itself: its own words, good for a display and for nothing else. */
+  readonly report?: Readonly<Record<string, unknown>>;
   /** Why it is quarantined, or what it said when it last ended. */
   readonly detail?: string;
 }

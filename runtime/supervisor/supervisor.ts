@@ -1,4 +1,5 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { RunningProcess } from '../launcher/running.ts';
 import { pssKiB } from '../process-info.ts';
 import { BACK_OFF, type BackOff, type Managed, type ManagedOptions, manage } from './managed.ts';
 import { levels, type PlanEntry, type ProcessPlan, type StepPlan } from './plan.ts';
@@ -28,6 +29,8 @@ export interface Supervisor {
   add(plan: ProcessPlan): Promise<StartOutcome>;
   /** Ends a process for good. */
   remove(name: string): Promise<Outcome<unknown, 'NOT_READY'>>;
+  /** The living process of that name, to send it a message or to follow its own. */
+  process(name: string): RunningProcess | undefined;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
   /** Notes what the issuer issued, for `status`. */
   noteIssued(spiffeId: string, serial: string, notAfter: string): void;
@@ -115,6 +118,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const pss = running === undefined ? undefined : pssKiB(running.pid);
     const svid = spiffeId === undefined ? undefined : issued.get(spiffeId);
     const detail = one.detail();
+    const report = one.report();
     return {
       name,
       state: one.state(),
@@ -124,6 +128,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       since: one.since().toISOString(),
       ...svid,
       ...(pss === undefined ? {} : { pssKiB: pss }),
+      ...(report === undefined ? {} : { report }),
       ...(detail === undefined ? {} : { detail }),
     };
   }
@@ -161,6 +166,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       managed.delete(name);
       return accept({});
     },
+    process: (name) => managed.get(name)?.running(),
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
