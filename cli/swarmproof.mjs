@@ -10,7 +10,9 @@ import { prepare } from '../runtime/tools/steps.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const say = (/** @type {string} */ line) => process.stderr.write(`swarmproof: ${line}\n`);
-const command = process.argv.slice(2).find((argument) => !argument.startsWith('-')) ?? '';
+const asked = process.argv.slice(2);
+const command = asked.find((word, at) => !word.startsWith('-') && !takesValue(asked[at - 1])) ?? '';
+const wantsHelp = asked.includes('--help') || asked.includes('-h');
 
 try {
   handOver(await ready());
@@ -19,9 +21,14 @@ try {
   process.exitCode = 1;
 }
 
+/** @param {string | undefined} word @returns {boolean} an option before the command, with a value */
+function takesValue(word) {
+  return word === '--state-dir';
+}
+
 /** @returns {Promise<{ node: string, variables: Record<string, string> } | undefined>} */
 async function ready() {
-  if (isPurpose(command) && command !== 'test') {
+  if (isPurpose(command) && command !== 'test' && !wantsHelp) {
     const interrupted = new AbortController();
     const interrupt = () => interrupted.abort();
     process.on('SIGINT', interrupt).on('SIGTERM', interrupt);
@@ -54,7 +61,7 @@ function handOver(prepared) {
   const file = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
   const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
   const leash = ['--import', new URL('leash.mjs', import.meta.url).href];
-  const args = [...flags, ...leash, file('main.ts'), ...process.argv.slice(2)];
+  const args = [...flags, ...leash, file('main.ts'), ...asked];
   const child = spawn(prepared.node, args, {
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     env: { ...process.env, ...prepared.variables },
