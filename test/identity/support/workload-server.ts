@@ -1,0 +1,129 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Http2Session } from 'node:http2';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { type Code, ConnectError } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import {
+  SpiffeWorkloadAPI,
+  X509SVIDResponseSchema,
+} from '#identity/workload-api/generated/workload_pb.ts';
+
+export type ResponseInit = MessageInitShape<typeof X509SVIDResponseSchema>;
+type Step =
+  | { readonly kind: 'send'; readonly message: ResponseInit }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'fail'; readonly code: Code; readonly detail: string };
+
+/** One accepted call, played by the test. */
+export interface Stream {
+  readonly header: string | null;
+  send(message: ResponseInit): void;
+  end(): void;
+  fail(code: Code, detail: string): void;
+  /** Resolves when the client has gone. */
+  readonly gone: Promise<void>;
+}
+
+export interface WorkloadServer {
+  readonly path: string;
+  /** The next call that arrives, or has arrived and was not taken. */
+  next(): Promise<Stream>;
+  /** Cuts all connections without a word. */
+  cut(): void;
+  /** Stops listening; the socket file is gone. `listen` brings it back. */
+  stopListening(): Promise<void>;
+  listen(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A queue with one reader. */
+function queue<T>() {
+  const items: T[] = [];
+  let waiting: ((item: T) => void) | undefined;
+  return {
+    put(item: T): void {
+      const take = waiting;
+      waiting = undefined;
+      if (take === undefined) items.push(item);
+      else take(item);
+    },
+    take(): Promise<T> {
+      const item = items.shift();
+      if (item !== undefined) return Promise.resolve(item);
+      return new Promise((resolve) => {
+        waiting = resolve;
+      });
+    },
+  };
+}
+
+/** A Workload API server on a Unix socket whose answers the test decides one by one. */
+export async function startWorkloadServer(): Promise<WorkloadServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmproof-workload-'));
+  const path = join(folder, 'api.sock');
+  const arrivals = queue<Stream>();
+  const sessions = new Set<Http2Session>();
+
+  const handler = connectNodeAdapter({
+    routes(router) {
+      router.service(SpiffeWorkloadAPI, {
+        async *fetchX509SVID(_request, context) {
+          const steps = queue<Step>();
+          const gone = new Promise<void>((resolve) => {
+            context.signal.addEventListener('abort', () => resolve(), { once: true });
+          });
+          arrivals.put({
+            header: context.requestHeader.get('workload.spiffe.io'),
+            send: (message) => steps.put({ kind: 'send', message }),
+            end: () => steps.put({ kind: 'end' }),
+            fail: (code, detail) => steps.put({ kind: 'fail', code, detail }),
+            gone,
+          });
+          const left = gone.then((): Step => ({ kind: 'end' }));
+          for (;;) {
+            const step = await Promise.race([steps.take(), left]);
+            if (step.kind === 'end') return;
+            if (step.kind === 'fail') throw new ConnectError(step.detail, step.code);
+            yield create(X509SVIDResponseSchema, step.message);
+          }
+        },
+      });
+    },
+  });
+
+  let server = createServer(handler);
+  async function listen(): Promise<void> {
+    server = createServer(handler);
+    server.on('session', (session) => {
+      sessions.add(session);
+      session.once('close', () => sessions.delete(session));
+    });
+    server.listen(path);
+    await once(server, 'listening');
+  }
+  function cut(): void {
+    for (const session of sessions) session.destroy();
+  }
+  async function stopListening(): Promise<void> {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    cut();
+    await closed;
+  }
+  await listen();
+  return {
+    path,
+    next: () => arrivals.take(),
+    cut,
+    stopListening,
+    listen,
+    async close() {
+      await stopListening();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
