@@ -133,7 +133,7 @@ function inputOf(
     resource: {
       type: question.resource.type,
       id: question.resource.id,
-      properties: { service: options.service, ...question.resource.properties },
+      properties: { ...question.resource.properties, service: options.service },
     },
     context: {
       ...question.context,

@@ -2,11 +2,11 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { inject } from 'light-my-request';
 import type { Member } from '#bus/directory.ts';
+import { type BusResponse, parseRequest } from '#bus/http-message.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordId, ToolClaim } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { SERVICE_CODES, type ServiceCode } from './codes.ts';
-import { type HttpRequest, type HttpResponse, parseHttpRequest } from './envelope.ts';
 
 /** Who sent a request, as the bus verified it. Nothing in it comes from headers or body. */
 export interface Peer {
@@ -20,7 +20,7 @@ export interface Peer {
 
 /** What the door hands back to the bus: the answer, and what the gateway attests about it. */
 export interface ServiceReply {
-  readonly response: HttpResponse;
+  readonly response: BusResponse;
   readonly tool?: ToolClaim;
 }
 
@@ -44,7 +44,6 @@ const MAX_RESPONSE_BYTES = 512 * 1024;
 /** No query, no escapes, no dot segments: what policy sees as the route has one spelling. */
 const PATH = /^(?:\/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$/;
 const MAX_PATH = 512;
-const METHODS: ReadonlySet<string> = new Set(['GET', 'POST', 'PUT', 'DELETE']);
 
 interface Exchange {
   readonly peer: Peer;
@@ -101,11 +100,11 @@ export function openDoor(
   app: FastifyInstance,
 ): (verified: Verified<Uint8Array>) => Promise<ServiceReply> {
   return async (verified) => {
-    const parsed = parseHttpRequest(verified.payload);
+    const parsed = parseRequest(verified.payload);
     if (!parsed.ok) return refused(400, 'ENVELOPE_INVALID', parsed.detail);
-    const { method, path, contentType, body }: HttpRequest = parsed.value;
-    if (!METHODS.has(method) || path.length > MAX_PATH || !PATH.test(path)) {
-      return refused(400, 'ENVELOPE_INVALID', 'method or path is not one a service can have');
+    const { method, path, contentType, body } = parsed.value;
+    if (path.length > MAX_PATH || !PATH.test(path)) {
+      return refused(400, 'ENVELOPE_INVALID', 'the path is not one a service can have');
     }
     await app.ready();
     const exchange: Exchange = { peer: peerOf(verified), tool: undefined };
@@ -122,7 +121,7 @@ export function openDoor(
       },
     );
     if (reply.rawPayload.length > MAX_RESPONSE_BYTES) return refused(500, 'RESPONSE_TOO_LARGE');
-    const response: HttpResponse = {
+    const response: BusResponse = {
       status: reply.statusCode,
       contentType: String(reply.headers['content-type'] ?? 'application/json'),
       body: reply.body,

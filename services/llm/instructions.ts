@@ -25,13 +25,14 @@ const VERBS =
   'call|use|run|invoke|execute|trigger|apply|open|set|activate|start|perform|issue|send';
 const COMMAND = new RegExp(`\\b(?:${VERBS})\\b`, 'i');
 const NO_COMMAND = new RegExp(
-  `(?:\\b(?:never|not|cannot|can|may|might|could|would|without)|n't)\\s+(?:\\w+\\s+){0,2}?(?:${VERBS})\\b`,
+  `(?:\\b(?:never|not|cannot|can|may|might|could|would|without)|n't)\\s+(?:\\w+\\s+){0,4}?(?:${VERBS})\\b`,
   'i',
 );
 const SENTENCE_END = /(?<=[.!?;])\s+|\n+/;
 const NUMBER = /[+-]?\d+(?:\.\d+)?/;
 /** Text after the name that may still give arguments; a page-long text is not searched to its end. */
 const REACH = 400;
+const RUNBOOK_REACH = 2_000;
 
 /** The last instruction of a text, since later words weigh more; `undefined` when there is none. */
 export function findInstruction(text: string, tools: readonly ChatTool[]): Instruction | undefined {
@@ -60,7 +61,8 @@ export function findRunbook(text: string, tools: readonly ChatTool[]): Instructi
   for (const match of plain.matchAll(/\bTool:\s*([A-Za-z0-9._-]+)\s*/g)) {
     const name = match[1];
     if (!tools.some((tool) => tool.function.name === name) || name === undefined) continue;
-    const given = leadingObject(plain.slice(match.index + match[0].length));
+    const start = match.index + match[0].length;
+    const given = leadingObject(plain.slice(start, start + RUNBOOK_REACH));
     return { tool: name, arguments: given ?? {} };
   }
   return undefined;

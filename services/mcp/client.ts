@@ -7,7 +7,7 @@ import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 
 /** A request and its answer, as they travel inside the signed payload. */
 export interface McpRequest {
-  readonly method: string;
+  readonly method: 'POST';
   readonly path: string;
   readonly contentType: string;
   readonly body: string;

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import type { BusRequest, BusResponse } from '#bus/http-message.ts';
 import type { RecordId } from '#custody/record.ts';
 import type { Outcome } from '#identity/outcome.ts';
 import type { ServiceCode } from '../codes.ts';
-import type { HttpRequest, HttpResponse } from '../envelope.ts';
 
 /** What the swarm file says of a tool. Bounds are policy's to enforce; here they are advertised. */
 export interface ToolData {
@@ -17,7 +17,7 @@ export interface ArgumentBounds {
 }
 
 /** Sends a request to city works, naming the record that caused it. Refused: no answer came. */
-export type CallWorks = (request: HttpRequest, cause: RecordId) => Promise<Outcome<HttpResponse>>;
+export type CallWorks = (request: BusRequest, cause: RecordId) => Promise<Outcome<BusResponse>>;
 
 export interface ToolCall {
   readonly arguments: Readonly<Record<string, unknown>>;

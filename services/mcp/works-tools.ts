@@ -1,3 +1,4 @@
+import type { BusRequest } from '#bus/http-message.ts';
 import { accept, refuse } from '#identity/outcome.ts';
 import type { ToolCall, ToolImplementation, ToolOutcome } from './tools.ts';
 
@@ -51,7 +52,7 @@ async function order(
   path: string,
   work: Readonly<Record<string, unknown>>,
 ): Promise<ToolOutcome> {
-  const request = {
+  const request: BusRequest = {
     method: 'POST',
     path,
     contentType: 'application/json',
@@ -73,7 +74,12 @@ async function order(
 }
 
 async function readValve(call: ToolCall): Promise<ToolOutcome> {
-  const request = { method: 'GET', path: '/state', contentType: 'application/json', body: '' };
+  const request: BusRequest = {
+    method: 'GET',
+    path: '/state',
+    contentType: 'application/json',
+    body: '',
+  };
   const answered = await call.callWorks(request, call.cause);
   if (!answered.ok) return refuse('ORDER_REFUSED', 'city works did not answer');
   const { status, body } = answered.value;
