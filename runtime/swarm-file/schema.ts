@@ -30,9 +30,11 @@ const ttl = z.string().transform((text, context): number => {
   return seconds;
 });
 
-const trustDomain = z.string().refine((text) => parseSpiffeId(`spiffe://${text}/x`).ok, {
-  error: 'a trust domain: 1 to 255 of a-z, 0-9, ".", "-" and "_", such as city.example',
-});
+const trustDomain = z
+  .string()
+  .refine((text) => !text.includes('/') && parseSpiffeId(`spiffe://${text}`).ok, {
+    error: 'a trust domain: 1 to 255 of a-z, 0-9, ".", "-" and "_", such as city.example',
+  });
 
 const budget = z.strictObject({
   callsPerMinute: z.int().positive().optional(),

@@ -1,0 +1,324 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { loadSwarm, parseSwarm } from '#runtime/swarm-file/load.ts';
+import type { SwarmSchemas } from '#runtime/swarm-file/schema.ts';
+
+const source = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('simulated'), seed: z.int() }),
+  z.strictObject({ kind: z.literal('csv'), path: z.string() }),
+]);
+const schemas: SwarmSchemas = {
+  roles: {
+    sensor: z.object({ source }),
+    analyzer: z.object({ detector: z.object({ window: z.int().min(2) }).optional() }),
+  },
+  services: { llm: z.object({ latencyMs: z.int().optional() }), vector: z.object({}) },
+};
+
+const GOOD = `apiVersion: swarmproof/v1
+name: town
+trustDomain: town.example
+svidTtl: 20s
+roles:
+  sensor: { publish: [reading] }
+  analyzer:
+    consume: [reading]
+    services: [llm]
+    models: [small]
+    collections: { runbooks: [read] }
+    tools: [valve.set]
+agents:
+  - { role: sensor, district: north, name: cam-1, source: { kind: simulated, seed: 7 } }
+  - { role: analyzer, district: north, name: eye, detector: { window: 60 } }
+services:
+  llm: { models: [small] }
+  vector: { collections: [runbooks] }
+tools:
+  valve.set: { highRisk: true, arguments: { delta: { min: -10, max: 10 } } }
+`;
+
+/** One change of the good file, and exactly what is said about it. */
+const TABLE: readonly [name: string, from: string, to: string, said: string][] = [
+  [
+    'another version',
+    'swarmproof/v1',
+    'swarmproof/v2',
+    '1:13 apiVersion: expected swarmproof/v1, found "swarmproof/v2"',
+  ],
+  [
+    'a swarm name with capitals',
+    'name: town',
+    'name: Town',
+    '2:7 name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "Town"',
+  ],
+  ['a misspelt key', 'svidTtl', 'svidTTl', '4:1 svidTTl: unknown key; did you mean "svidTtl"?'],
+  [
+    'a trust domain with a slash',
+    'town.example',
+    'town/x',
+    '3:14 trustDomain: expected a trust domain: 1 to 255 of a-z, 0-9, ".", "-" and "_", such as city.example; found "town/x"',
+  ],
+  [
+    'a life shorter than 10 s',
+    '20s',
+    '9s',
+    '4:10 svidTtl: expected a duration from 10s to 24h, such as 20s or 5m; found "9s"',
+  ],
+  ['a life without a unit', '20s', '20', '4:10 svidTtl: expected text, found 20'],
+  [
+    'a misspelt key of a role',
+    'publish: [',
+    'publsh: [',
+    '6:13 roles.sensor.publsh: unknown key; did you mean "publish"?',
+  ],
+  [
+    "a role that is the platform's",
+    '  sensor: { publish',
+    '  platform: { publish',
+    '6:3 roles.platform: this name belongs to the platform; choose another',
+  ],
+  [
+    "a kind that is the platform's",
+    'publish: [reading]',
+    'publish: [reading, ack]',
+    '6:32 roles.sensor.publish[1]: "ack" belongs to the platform; choose another kind',
+  ],
+  [
+    'a kind listed twice',
+    'publish: [reading]',
+    'publish: [reading, reading]',
+    '6:32 roles.sensor.publish[1]: "reading" is listed twice; remove one',
+  ],
+  [
+    'a consumed kind that nobody publishes',
+    'consume: [reading]',
+    'consume: [reading, raeding]',
+    '8:24 roles.analyzer.consume[1]: no role publishes "raeding"; did you mean "reading"?',
+  ],
+  [
+    'a service that is not there',
+    'services: [llm]',
+    'services: [lmm]',
+    '9:16 roles.analyzer.services[0]: no service "lmm"; did you mean "llm"?',
+  ],
+  [
+    'a model that no service offers',
+    'models: [small]\n    coll',
+    'models: [huge]\n    coll',
+    '10:14 roles.analyzer.models[0]: no service offers model "huge"; known: small',
+  ],
+  [
+    'a collection that no service offers',
+    '{ runbooks: [read] }',
+    '{ runbook: [read] }',
+    '11:20 roles.analyzer.collections.runbook: no service offers it; did you mean "runbooks"?',
+  ],
+  [
+    'a right that does not exist',
+    '[read]',
+    '[delete]',
+    '11:31 roles.analyzer.collections.runbooks[0]: expected read or write, found "delete"',
+  ],
+  [
+    'a tool that is not there',
+    'tools: [valve.set]',
+    'tools: [valve.get]',
+    '12:13 roles.analyzer.tools[0]: no tool "valve.get"; did you mean "valve.set"?',
+  ],
+  [
+    'a role of an agent that is not there',
+    'role: sensor,',
+    'role: sensr,',
+    '14:13 agents[0].role: no role "sensr" under roles; did you mean "sensor"?',
+  ],
+  [
+    'a district that is no text',
+    'district: north, name: cam-1',
+    'district: 7, name: cam-1',
+    '14:31 agents[0].district: expected text, found 7',
+  ],
+  [
+    "a district that is the bus' own",
+    'district: north, name: cam-1',
+    'district: svc, name: cam-1',
+    '14:31 agents[0].district: "svc" belongs to the platform; choose another district name',
+  ],
+  [
+    'a kind that nobody in the district consumes',
+    'district: north, name: cam-1',
+    'district: south, name: cam-1',
+    '14:31 agents[0].district: nobody in district "south" consumes "reading"; add an agent whose role consumes it',
+  ],
+  [
+    'a name with a dot',
+    'name: cam-1',
+    'name: cam.1',
+    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam.1"',
+  ],
+  [
+    'a name with a wildcard',
+    'name: cam-1',
+    'name: "cam-*"',
+    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam-*"',
+  ],
+  [
+    'a name with >',
+    'name: cam-1',
+    'name: "cam>"',
+    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam>"',
+  ],
+  [
+    'a name with a space',
+    'name: cam-1',
+    'name: "cam 1"',
+    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam 1"',
+  ],
+  ['a missing name', ', name: cam-1', '', '14:5 agents[0].name: is missing; write text'],
+  [
+    'a key that the role does not know',
+    'source: {',
+    'sorce: {',
+    '14:51 agents[0].sorce: unknown key; did you mean "source"?',
+  ],
+  [
+    'a source of no known kind',
+    'kind: simulated',
+    'kind: magic',
+    'agents[0].source.kind: expected',
+  ],
+  [
+    'a setting out of range',
+    'window: 60',
+    'window: 1',
+    '15:71 agents[1].detector.window: expected at least 2, found 1',
+  ],
+  [
+    'a service without a program',
+    '  vector: {',
+    '  vectr: {',
+    '18:3 services.vectr: no program for this service; did you mean "vector"?',
+  ],
+  [
+    'a service named like a kind',
+    'publish: [reading]',
+    'publish: [reading, llm]',
+    '17:3 services.llm: a service may not be named like a message kind; rename one of them',
+  ],
+  [
+    'a service that is the ledger',
+    '  vector: {',
+    '  ledger: {',
+    '18:3 services.ledger: this name belongs to the platform; choose another',
+  ],
+  [
+    'limits that exclude each other',
+    'min: -10',
+    'min: 11',
+    '20:52 tools["valve.set"].arguments.delta: expected min no greater than max; found a map',
+  ],
+  [
+    'a tool with a bad name',
+    '  valve.set: {',
+    '  "valve set": {',
+    '20:3 tools["valve set"]: not a usable name; write words of a-z, 0-9, "-" and "_" joined by ".", for example valve.set',
+  ],
+  [
+    'a key given twice',
+    'name: town',
+    'name: town\nname: city',
+    '3:1 (YAML): Map keys must be unique',
+  ],
+  ['text that is not YAML', 'roles:', 'roles: [', '(YAML):'],
+];
+
+function parse(text: string) {
+  return parseSwarm('swarms/town.yaml', text, schemas);
+}
+
+describe('a swarm file', () => {
+  test('that holds together is accepted', () => {
+    expect(parse(GOOD)).toMatchObject({ ok: true, value: { file: { svidTtl: 20 } } });
+  });
+
+  test.each(TABLE)('with %s is refused at its line, with the fix', (_name, from, to, said) => {
+    expect(GOOD).toContain(from);
+    const outcome = parse(GOOD.replace(from, () => to));
+    expect(outcome).toMatchObject({ ok: false, code: 'SWARM_FILE_INVALID' });
+    const lines = outcome.ok ? [] : outcome.detail.split('\n');
+    expect(
+      lines.some((line) => line.includes(said)),
+      lines.join('\n'),
+    ).toBe(true);
+    for (const line of lines) expect(line).toMatch(/^swarms\/town\.yaml:\d+:\d+ /);
+  });
+
+  test('names two agents that would share a token', () => {
+    const twin = GOOD.replace(
+      'services:\n  llm',
+      '  - { role: sensor, district: north, name: cam-1, source: { kind: csv, path: a.csv } }\nservices:\n  llm',
+    );
+    const outcome = parse(twin);
+    expect(outcome.ok ? '' : outcome.detail).toBe(
+      'swarms/town.yaml:16:44 agents[2].name: token sensor-cam-1 is already that of agents[0]; choose another name',
+    );
+  });
+
+  test('is told every problem at once, in the order of its lines', () => {
+    const outcome = parse(
+      GOOD.replace('services: [llm]', 'services: [x]').replace('tools: [valve.set]', 'tools: [y]'),
+    );
+    expect(outcome.ok ? [] : outcome.problems.map(({ line, field }) => [line, field])).toEqual([
+      [9, 'roles.analyzer.services[0]'],
+      [12, 'roles.analyzer.tools[0]'],
+    ]);
+  });
+
+  test.each([
+    ['nothing', ''],
+    ['a list', '- a'],
+    ['a word', 'swarm'],
+    ['null', 'null'],
+  ])('that is %s is refused, not thrown at', (_name, text) => {
+    expect(parse(text)).toMatchObject({ ok: false, code: 'SWARM_FILE_INVALID' });
+  });
+
+  test('that expands aliases without end is refused', () => {
+    const names = 'abcdefghi';
+    const bomb = [...names].map((letter, index) => {
+      const inner = index === 0 ? 'x' : `*${names[index - 1]}`;
+      return `${letter}: &${letter} [${Array(9).fill(inner).join(', ')}]`;
+    });
+    expect(parse(bomb.join('\n'))).toMatchObject({ ok: false, code: 'SWARM_FILE_INVALID' });
+  });
+});
+
+describe('reading a swarm file', () => {
+  let folder = '';
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'swarm-file-'));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test('that is there works, with or without a byte order mark', async () => {
+    const path = join(folder, 'good.yaml');
+    await writeFile(path, `\uFEFF${GOOD}`);
+    expect(await loadSwarm(path, schemas)).toMatchObject({ ok: true });
+  });
+
+  test.each([
+    ['is not there', 'none.yaml', undefined, 'does not exist'],
+    ['is a folder', '.', undefined, 'is not a file'],
+    ['is not UTF-8', 'bytes.yaml', Buffer.from([0xff, 0xfe, 0x00]), 'is not UTF-8'],
+    ['is huge', 'huge.yaml', Buffer.alloc(4 * 1024 * 1024 + 1, 0x20), 'larger than 4 MiB'],
+  ])('that %s is refused in one line', async (_name, file, content, said) => {
+    const path = join(folder, file);
+    if (content !== undefined) await writeFile(path, content);
+    const outcome = await loadSwarm(path, schemas);
+    expect(outcome).toMatchObject({ ok: false, code: 'SWARM_FILE_UNREADABLE' });
+    expect(outcome.ok ? '' : outcome.detail).toContain(said);
+    expect(outcome.ok ? '' : outcome.detail).not.toContain('\n');
+  });
+});
