@@ -55,6 +55,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
     const changed = await bench.launch({ image: { ...image, ...change } });
     changed.connect(bench.socketPath);
     expect(await changed.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(changed.pid)).toBe('NO_ENTRY');
   });
 
   test('a forged process title and NODE_OPTIONS make no launched process', async () => {
@@ -92,6 +93,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
     const other = await bench.launch({ exe: { ...exe, ino: '1' } });
     other.connect(bench.socketPath);
     expect(await other.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(other.pid)).toBe('EXE_MISMATCH');
   });
 
   test('a PID with another start time is another process', async () => {
@@ -101,6 +103,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
     await bench.link.attest({ ...claims, startTime: claims.startTime - 1 });
     child.connect(bench.socketPath);
     expect(await child.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(child.pid)).toBe('NOT_LAUNCHED');
   });
 
   test('a live stream ends with PermissionDenied when the launcher reports the exit (A-07)', async () => {
@@ -126,6 +129,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
     expect(JSON.parse((await lines.next()).value ?? '')).toEqual({
       status: GRPC.permissionDenied,
     });
+    expect(await bench.denialOf(claims.pid)).toBe('PEER_EXEC_CHANGED');
     const gone = once(shared, 'exit');
     shared.kill('SIGKILL');
     await gone;
@@ -144,8 +148,10 @@ describe('attestation by the launcher, real processes on one socket', () => {
     const stranger = await bench.launch({}, { uid: 65534, gid: 65534 });
     stranger.connect(bench.socketPath);
     expect(await stranger.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(stranger.pid)).toBe('NO_ENTRY');
     const attestedAsRoot = await bench.launch({ uid: 0 }, { uid: 65534, gid: 65534 });
     attestedAsRoot.connect(bench.socketPath);
     expect(await attestedAsRoot.next()).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(attestedAsRoot.pid)).toBe('UID_MISMATCH');
   });
 });

@@ -91,6 +91,7 @@ export class Bench {
   readonly launcher = keyPair();
   readonly ci = keyPair();
   readonly workloads: Workload[] = [];
+  readonly #denials = new Map<number, string>();
   #issuer: Issuer | undefined;
   #link: LauncherLink | undefined;
 
@@ -107,12 +108,20 @@ export class Bench {
       ...options,
     });
     this.#link = connectLauncherLink(near, this.launcher.privateKey);
+    this.#link.on('denied', ({ pid, detail }) => this.#denials.set(pid, detail));
     return this.#issuer;
   }
 
   get link(): LauncherLink {
     if (this.#link === undefined) throw new Error('not started');
     return this.#link;
+  }
+
+  /** The stable code with which the launcher was told that a process got nothing. */
+  async denialOf(pid: number): Promise<string | undefined> {
+    // An answered request shows that every event before it has arrived.
+    await this.link.bundle();
+    return this.#denials.get(pid)?.split(':')[0];
   }
 
   /** What an honest launcher states of a process that it has just spawned. */

@@ -1,0 +1,197 @@
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { type Duplex, duplexPair } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { signAttestation, verifyAttestation } from '#identity/issuer/attestation.ts';
+import {
+  type Attestation,
+  type AttestationClaims,
+  attestationSigningInput,
+  connectLauncherLink,
+  imageSigningInput,
+  type LinkHandlers,
+  serveLauncherLink,
+} from '#identity/issuer/launcher-link.ts';
+import { accept } from '#identity/outcome.ts';
+import { Bench, DIGEST, keyPair, sensorEntry, TRUST_DOMAIN } from './harness.ts';
+import { fetchOnce, GRPC } from './raw-client.ts';
+
+const NATS = `spiffe://${TRUST_DOMAIN}/platform/nats`;
+const spki = (key = keyPair().publicKey) =>
+  key.export({ type: 'spki', format: 'der' }).toString('base64');
+
+describe('launcher link against a running issuer', () => {
+  let bench: Bench;
+  beforeEach(async () => {
+    bench = new Bench();
+    await bench.start();
+  });
+  afterEach(() => bench.stop());
+
+  test('an attestation by another key than the pinned one is refused', async () => {
+    const [near, far] = duplexPair();
+    const other = new Bench();
+    await other.start({ link: far });
+    const stranger = connectLauncherLink(near, keyPair().privateKey);
+    const claims = bench.claims(process.pid);
+    expect(await stranger.attest(claims)).toMatchObject({ code: 'ATTESTATION_SIGNATURE' });
+    stranger.close();
+    await other.stop();
+    expect(await bench.link.attest(claims)).toMatchObject({ ok: true });
+  });
+
+  test('entries are taken as a whole or not at all', async () => {
+    await bench.attestSelf();
+    await bench.link.setEntries([sensorEntry()]);
+    const bad = [sensorEntry({ id: 'good' }), sensorEntry({ x509_svid_ttl: 1 })];
+    expect(await bench.link.setEntries(bad)).toMatchObject({ code: 'ENTRY_INVALID' });
+    const twice = [sensorEntry(), sensorEntry()];
+    expect(await bench.link.setEntries(twice)).toMatchObject({ code: 'ENTRY_INVALID' });
+    expect(await fetchOnce(bench.socketPath)).toEqual([sensorEntry().spiffe_id]);
+    await bench.link.setEntries([]);
+    expect(await fetchOnce(bench.socketPath)).toBe(GRPC.permissionDenied);
+  });
+
+  test('pinned identities are minted over the launcher’s key, others are not', async () => {
+    const { publicKey } = keyPair();
+    const issued = new Promise((resolve) => bench.link.on('issued', resolve));
+    const request = {
+      publicKey: spki(publicKey),
+      ttl: 3600,
+      dns: ['localhost'],
+      ip: ['127.0.0.1'],
+    };
+    const minted = await bench.link.mint({ spiffeId: NATS, ...request });
+    const bundle = await bench.link.bundle();
+    if (!minted.ok || !bundle.ok) throw new Error('refused');
+    const leaf = new X509Certificate(minted.value.chain[0] ?? new Uint8Array());
+    const root = new X509Certificate(bundle.value.authorities[0] ?? new Uint8Array());
+    expect(leaf.verify(root.publicKey)).toBe(true);
+    expect(leaf.publicKey.equals(publicKey)).toBe(true);
+    expect(leaf.subjectAltName).toBe(`URI:${NATS}, DNS:localhost, IP Address:127.0.0.1`);
+    expect(leaf.validToDate).toEqual(minted.value.notAfter);
+    expect(await issued).toMatchObject({
+      spiffeId: NATS,
+      serial: leaf.serialNumber.toLowerCase(),
+    });
+
+    const mint = (changes: object) => bench.link.mint({ spiffeId: NATS, ...request, ...changes });
+    const agent = `spiffe://${TRUST_DOMAIN}/agent/sensor/north/cam-1`;
+    expect(await mint({ spiffeId: agent })).toMatchObject({ code: 'MINT_NOT_PINNED' });
+    expect(await mint({ spiffeId: `${NATS}/` })).toMatchObject({ code: 'MINT_NOT_PINNED' });
+    expect(await mint({ publicKey: 'AAAA' })).toMatchObject({ code: 'MINT_KEY_INVALID' });
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey;
+    expect(await mint({ publicKey: spki(rsa) })).toMatchObject({ code: 'MINT_KEY_INVALID' });
+    expect(await mint({ dns: ['*'] })).toMatchObject({ code: 'LEAF_INVALID' });
+  });
+
+  test('after the end every call answers LINK_CLOSED', async () => {
+    const asked = bench.link.bundle();
+    bench.link.close();
+    expect(await asked).toMatchObject({ code: 'LINK_CLOSED' });
+    expect(await bench.link.setEntries([])).toMatchObject({ code: 'LINK_CLOSED' });
+    await bench.link.closed;
+  });
+});
+
+describe('launcher link protocol', () => {
+  const idle: LinkHandlers = {
+    attest: () => accept({}),
+    exited: () => {},
+    entries: () => accept({}),
+    mint: () => accept({ chain: [], notAfter: '2026-01-01T00:00:00Z' }),
+    bundle: () => ({ trustDomain: TRUST_DOMAIN, authorities: [] }),
+    closed: () => {},
+  };
+  function open(handlers: Partial<LinkHandlers> = {}): { near: Duplex; closed: Promise<void> } {
+    const [near, far] = duplexPair();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    serveLauncherLink(far, { ...idle, ...handlers, closed: resolve });
+    return { near, closed: promise };
+  }
+
+  test.each([
+    ['no JSON', 'hello\n'],
+    ['an unknown operation', '{"op":"shutdown","ref":1}\n'],
+    ['an unknown member', '{"op":"bundle","ref":1,"more":1}\n'],
+    ['a negative ref', '{"op":"bundle","ref":-1}\n'],
+    ['PID 0', '{"op":"exited","ref":1,"pid":0,"startTime":5}\n'],
+    ['bytes that are not UTF-8', Buffer.from('ff0a', 'hex')],
+    ['an endless line', Buffer.alloc(5 * 1024 * 1024, 0x61)],
+  ])('%s ends the link', async (_name, bytes) => {
+    const good = open();
+    good.near.write('{"op":"bundle","ref":7}\n');
+    const [answer] = await once(good.near, 'data');
+    expect(JSON.parse(String(answer))).toMatchObject({ ref: 7, ok: true });
+    const bad = open();
+    bad.near.on('error', () => {});
+    bad.near.write(bytes);
+    await bad.closed;
+    good.near.destroy();
+  });
+
+  test('messages may be cut anywhere', async () => {
+    const seen: number[] = [];
+    const { near } = open({ exited: (pid) => seen.push(pid) });
+    const lines = [1, 2, 3].map(
+      (pid) => `{"op":"exited","ref":${pid},"pid":${pid},"startTime":1}\n`,
+    );
+    for (const byte of Buffer.from(lines.join(''))) near.write(Buffer.of(byte));
+    near.resume();
+    near.end();
+    await once(near, 'close');
+    expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test('an issuer that answers what was not asked is cut off', async () => {
+    const [near, far] = duplexPair();
+    const link = connectLauncherLink(near, keyPair().privateKey);
+    far.write('{"ref":99,"ok":true,"value":{}}\n');
+    await link.closed;
+    expect(await link.bundle()).toMatchObject({ code: 'LINK_CLOSED' });
+  });
+});
+
+describe('signed statements', () => {
+  const claims: AttestationClaims = {
+    pid: 5,
+    startTime: 6,
+    exe: { path: '/n', dev: '1', ino: '2' },
+    uid: 7,
+    image: { name: 'sensor', digest: DIGEST, signature: 'AA==', keyId: 'ci-1' },
+    workload: { spiffeId: NATS, agentType: 'sensor', instance: 'cam-1' },
+  };
+
+  test('the signed bytes are fixed: other implementations depend on them', () => {
+    expect(Buffer.from(imageSigningInput('sensor', 'sha256:00')).toString()).toBe(
+      'swarmproof/image-signature/v1\0["sensor","sha256:00"]',
+    );
+    expect(Buffer.from(attestationSigningInput(claims)).toString()).toBe(
+      `swarmproof/launcher-attestation/v1\0[5,6,"/n","1","2",7,"sensor","${DIGEST}","AA==","ci-1","${NATS}","sensor","cam-1"]`,
+    );
+  });
+
+  test('every claim is under the signature', () => {
+    const key = keyPair();
+    const signed = signAttestation(claims, key.privateKey);
+    expect(verifyAttestation(signed, key.publicKey)).toBe(true);
+    const { exe, image, workload } = claims;
+    const forged: Partial<Attestation>[] = [
+      { pid: 6 },
+      { startTime: 7 },
+      { uid: 0 },
+      { uid: undefined },
+      ...Object.keys(exe).map((name) => ({ exe: { ...exe, [name]: '9' } })),
+      ...Object.keys(image).map((name) => ({ image: { ...image, [name]: 'x' } })),
+      ...Object.keys(workload).map((name) => ({ workload: { ...workload, [name]: 'x' } })),
+      { launcherSignature: '' },
+      { launcherSignature: Buffer.alloc(64).toString('base64') },
+    ];
+    for (const change of forged) {
+      expect(verifyAttestation({ ...signed, ...change }, key.publicKey)).toBe(false);
+    }
+    expect(verifyAttestation(signed, keyPair().publicKey)).toBe(false);
+    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    expect(verifyAttestation(signed, createPublicKey(rsa.privateKey))).toBe(false);
+  });
+});
