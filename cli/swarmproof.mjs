@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { isPurpose } from '../runtime/tools/catalog.mjs';
-import { findNode, OLDEST_NODE, packagedNode } from '../runtime/tools/node.mjs';
-import { reasonOf } from '../runtime/tools/run.mjs';
-import { prepare } from '../runtime/tools/steps.mjs';
+import { isPurpose } from '#runtime/tools/catalog.mjs';
+import { findNode, OLDEST_NODE, packagedNode } from '#runtime/tools/node.mjs';
+import { reasonOf } from '#runtime/tools/run.mjs';
+import { prepare } from '#runtime/tools/steps.mjs';
 
 /** Runs on the machine's own Node: prepares what the command needs and hands over to Node 24. */
 

@@ -25,7 +25,7 @@ function wrapper(main: string, args: string[] = ['status'], broker = '') {
     cpSync(join(ROOT, path), join(folder.path, path), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder.path, 'node_modules'));
-  writeFileSync(join(folder.path, 'package.json'), '{"type":"module"}');
+  cpSync(join(ROOT, 'package.json'), join(folder.path, 'package.json'));
   writeFileSync(join(folder.path, 'cli', 'main.ts'), main);
   const child = spawn(process.execPath, [join(folder.path, 'cli', 'swarmproof.mjs'), ...args], {
     stdio: ['ignore', 'pipe', 'ignore'],

@@ -1,0 +1,85 @@
+import { describe, expect, test } from 'vitest';
+import {
+  isNode,
+  PRODUCT_FOLDERS,
+  type Source,
+  type SyntaxNode,
+  sourcesIn,
+  treeOf,
+} from './sources.ts';
+
+/** The trust boundary: bytes in, a `Verified` or a refusal out. */
+const DOOR = 'bus/door.ts';
+/** Members that say who signed what. A literal with two of them poses as a verified message. */
+const TELLING = ['signedBy', 'sender', 'recordId', 'claims', 'payload', 'gap'];
+
+function keysOf(node: SyntaxNode): string[] {
+  const properties = Array.isArray(node.properties) ? node.properties : [];
+  return properties.flatMap((property) => {
+    const key = isNode(property) && isNode(property.key) ? property.key : undefined;
+    const name = key?.name ?? key?.value;
+    return typeof name === 'string' ? [name] : [];
+  });
+}
+
+function spreads(node: SyntaxNode): boolean {
+  const properties = Array.isArray(node.properties) ? node.properties : [];
+  return properties.some((property) => isNode(property) && property.type === 'SpreadElement');
+}
+
+/** Ways to make, alter or pretend a `Verified` outside the door. */
+function offences(source: Source): string[] {
+  const tree = treeOf(source);
+  const knows = /\bVerified\b/.test(source.text);
+  return tree.flatMap((node) => {
+    if (node.type === 'ObjectExpression') {
+      const keys = keysOf(node);
+      const telling = keys.filter((key) => TELLING.includes(key)).length;
+      if (keys.includes('signedBy') && keys.includes('payload')) return ['makes one'];
+      if (keys.includes('signedBy') && keys.includes('ok') && telling > 2) return ['makes one'];
+      if (knows && spreads(node) && telling > 0) return ['alters one by spreading'];
+    }
+    if (['TSAsExpression', 'TSTypeAssertion', 'TSSatisfiesExpression'].includes(node.type)) {
+      const type = source.text.slice(Number(node.start), Number(node.end));
+      if (/(?:\bas\b|<|\bsatisfies\b)[^;]*\bVerified\s*</.test(type)) return ['asserts one'];
+    }
+    if (knows && node.type === 'CallExpression') {
+      const callee = isNode(node.callee) ? node.callee : undefined;
+      const text = source.text.slice(Number(callee?.start), Number(callee?.end));
+      if (text === 'Object.assign' || text === 'structuredClone') return ['copies one'];
+    }
+    return [];
+  });
+}
+
+test('only the door makes a Verified', () => {
+  const found = sourcesIn(PRODUCT_FOLDERS, ['.ts'])
+    .filter(({ path }) => path !== DOOR)
+    .flatMap((source) => offences(source).map((what) => `${source.path}: ${what}`));
+  expect(found).toEqual([]);
+});
+
+test('the door is caught by the rule, so the rule can see', () => {
+  const door = sourcesIn(['bus'], ['.ts']).filter(({ path }) => path === DOOR);
+  expect(door.flatMap(offences)).toContain('makes one');
+});
+
+describe('the rule sees', () => {
+  test.each([
+    ['a literal', 'const v = { ok: true, signedBy: a, sender: b, payload: c, claims: d };'],
+    ['a cast', 'const v = JSON.parse(text) as Verified<Uint8Array>;'],
+    [
+      'a changed payload',
+      "import type { Verified } from 'x'; const f = (v) => ({ ...v, payload: p });",
+    ],
+    ['a copy', "import type { Verified } from 'x'; const f = (v) => Object.assign({}, v, w);"],
+  ])('%s', (_name, text) => {
+    expect(offences({ path: 'bus/x.ts', text })).toHaveLength(1);
+  });
+
+  test('and lets a reader pass', () => {
+    const text = `import type { Verified } from 'x';
+      export const f = (v: Verified<string>) => ({ id: v.signedBy, payload: v.payload });`;
+    expect(offences({ path: 'services/x.ts', text })).toEqual([]);
+  });
+});
