@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import type { RecordId } from './record.ts';
 
 /** Separates this use of SHA-256 from every other; the NUL keeps a salt from extending it. */
@@ -18,5 +18,5 @@ export function payloadDigest(salt: Uint8Array, payload: Uint8Array): string {
  * ECDSA signature can be rewritten (s → n − s) by anyone without changing what it says.
  */
 export function recordIdOf(signingInput: string): RecordId {
-  return createHash('sha256').update(signingInput, 'latin1').digest('base64url') as RecordId;
+  return hash('sha256', signingInput, 'base64url') as RecordId;
 }
