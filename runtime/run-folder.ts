@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { chmod, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { stateRefusal } from './file-errors.ts';
 import { lockState } from './state-lock.ts';
@@ -66,6 +66,22 @@ async function socketFolder(
   return accept({ folder: await mkdtemp(join(tempDir, 'swarmproof-')), temporary: true });
 }
 
+/** Like `mkdir -p`. Node's own recursive mkdir never returns where ENOENT stays, as below /proc. */
+async function makeFolder(path: string): Promise<void> {
+  const make = async (): Promise<void> => {
+    await mkdir(path, { mode: 0o700 });
+  };
+  try {
+    await make();
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await make();
+  }
+}
+
 /** Makes or takes over the folder of a run and locks it. A second start on it is refused. */
 export async function openRunFolder(
   options: RunFolderOptions,
@@ -73,7 +89,7 @@ export async function openRunFolder(
   const path = resolve(options.path);
   const inside = (name: string): string => join(path, name);
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await makeFolder(path);
     await chmod(path, 0o700);
     const lock = await lockState(path);
     if (!lock.ok) return lock;
@@ -84,7 +100,7 @@ export async function openRunFolder(
     try {
       await rm(inside('store'), { recursive: true, force: true });
       for (const name of ['store', 'nats', 'issuer', 'ledger', 'logs']) {
-        await mkdir(inside(name), { recursive: true, mode: 0o700 });
+        await makeFolder(inside(name));
       }
       const sockets = await socketFolder(path, options.tempDir);
       if (!sockets.ok) {
