@@ -105,8 +105,8 @@ export function renderServerConfig(config: ServerConfig): string {
     '}',
     'jetstream {',
     `  store_dir: ${quoted('store folder', config.storeDir)}`,
-    // An acknowledged publish has reached the disk: a killed broker then loses none.
-    '  sync_interval: always',
+    // Unknown members of an API request are an error: a server's answer sent there is no request.
+    '  strict: true',
     '}',
     'accounts {',
     `  ${AUTH_ACCOUNT} {`,

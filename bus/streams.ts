@@ -14,6 +14,7 @@ import { type ConnectOptions, connectNats } from './client/nats.ts';
 import type { Member } from './directory.ts';
 import {
   APPEND_STREAM,
+  deliverySubject,
   durableName,
   LEDGER_STREAM,
   LEDGER_SUBJECT,
@@ -27,17 +28,30 @@ export interface Receiver {
 }
 
 const NANOS = 1_000_000;
-const MESSAGE_AGE_MS = 10 * 60_000;
-/** Longer than a publisher retries one message, so that a retry is never stored twice. */
-const DUPLICATE_WINDOW_MS = 2 * 60_000;
+/** A record lives 30 s, and a door refuses it afterwards: older messages serve nobody. */
+const MESSAGE_AGE_MS = 45_000;
+/** As long as a message: a publisher repeats it with the same id until it is acknowledged. */
+const DUPLICATE_WINDOW_MS = 45_000;
+const LEDGER_DUPLICATE_WINDOW_MS = 10 * 60_000;
 const ACK_WAIT_MS = 10_000;
-const MAX_ACK_PENDING = 512;
+const MAX_ACK_PENDING = 4096;
 const STREAM_BYTES = 256 * 1024 * 1024;
 
-function kindStream(kind: string): Partial<StreamConfig> & { readonly name: string } {
+/**
+ * The server answers a stored message on the reply subject its publisher chose, with the server's
+ * rights: a sensor made it write to `ledger.entry` and under another's token. So it does not
+ * answer; the receiver's signed `ack` and the ledger's signed receipt say more anyway.
+ */
+const NO_ANSWER = { no_ack: true } as const;
+
+function kindStream(
+  kind: string,
+  districts: readonly string[],
+): Partial<StreamConfig> & { readonly name: string } {
   return {
     name: streamName(kind),
-    subjects: [`*.${kind}.*`],
+    // One subject per district: `*.reading.*` would cover `$JS.reading.x`, which the server refuses.
+    subjects: districts.map((district) => `${district}.${kind}.*`),
     retention: RetentionPolicy.Limits,
     storage: StorageType.File,
     max_age: MESSAGE_AGE_MS * NANOS,
@@ -46,6 +60,7 @@ function kindStream(kind: string): Partial<StreamConfig> & { readonly name: stri
     discard: DiscardPolicy.New,
     duplicate_window: DUPLICATE_WINDOW_MS * NANOS,
     allow_direct: false,
+    ...NO_ANSWER,
   };
 }
 
@@ -58,6 +73,7 @@ const APPEND: Partial<StreamConfig> & { readonly name: string } = {
   discard: DiscardPolicy.New,
   duplicate_window: DUPLICATE_WINDOW_MS * NANOS,
   allow_direct: false,
+  ...NO_ANSWER,
 };
 
 /** No age and no size limit: an entry leaves the ledger by no rule of the broker's. */
@@ -69,8 +85,9 @@ const LEDGER: Partial<StreamConfig> & { readonly name: string } = {
   discard: DiscardPolicy.New,
   deny_delete: true,
   deny_purge: true,
-  duplicate_window: DUPLICATE_WINDOW_MS * NANOS,
-  allow_direct: false,
+  duplicate_window: LEDGER_DUPLICATE_WINDOW_MS * NANOS,
+  // The ledger reads itself back by direct get: one right, and no consumer to make.
+  allow_direct: true,
 };
 
 async function ensureStream(
@@ -88,32 +105,33 @@ async function ensureStream(
   await manager.streams.update(name, changes);
 }
 
-async function ensureConsumer(
-  manager: JetStreamManager,
-  stream: string,
-  config: Partial<ConsumerConfig> & { readonly durable_name: string },
-): Promise<void> {
-  // `add` with the same configuration answers with the consumer that is there.
-  await manager.consumers.add(stream, {
-    ack_policy: AckPolicy.Explicit,
+/**
+ * Pushed, and not acknowledged to the server: a right to pull or to acknowledge is a right to have
+ * the server publish anywhere. What a receiver loses in a crash, its sender sends again.
+ */
+function receiverConsumer(
+  member: Member,
+  kind: string,
+): Partial<ConsumerConfig> & { readonly durable_name: string } {
+  return {
+    durable_name: durableName(member),
+    deliver_subject: deliverySubject(member, kind),
+    ack_policy: AckPolicy.None,
     deliver_policy: DeliverPolicy.All,
-    ack_wait: ACK_WAIT_MS * NANOS,
-    max_ack_pending: MAX_ACK_PENDING,
-    // A message is never given up: the door or the handler has the last word on it.
-    max_deliver: -1,
-    ...config,
-  });
+    ...(member.district === undefined ? {} : { filter_subject: `${member.district}.${kind}.*` }),
+  };
 }
 
 /**
  * Makes the swarm's streams and durable consumers with the supervisor's connection; a second run
- * finds them. Agents may do none of this: their JetStream rights are one pull and one ack subject.
+ * finds them. Agents hold no right under `$JS` at all.
  * @throws Error when the broker refuses, for instance an existing stream with other subjects.
  */
 export async function ensureStreams(
   connection: ConnectOptions & { readonly nkeySeed: string },
   swarm: {
     readonly kinds: readonly string[];
+    readonly districts: readonly string[];
     readonly receivers: readonly Receiver[];
     readonly ledger: Member;
   },
@@ -121,20 +139,23 @@ export async function ensureStreams(
   const nats = await connectNats(connection);
   try {
     const manager = await jetstreamManager(nats, { checkAPI: false });
-    for (const kind of swarm.kinds) await ensureStream(manager, kindStream(kind));
+    for (const kind of swarm.kinds) await ensureStream(manager, kindStream(kind, swarm.districts));
     await ensureStream(manager, APPEND);
     await ensureStream(manager, LEDGER);
     for (const { member, kinds } of swarm.receivers) {
       for (const kind of kinds) {
-        await ensureConsumer(manager, streamName(kind), {
-          durable_name: durableName(member),
-          filter_subject: `${member.district ?? '*'}.${kind}.*`,
-        });
+        // `add` with the same configuration answers with the consumer that is there.
+        await manager.consumers.add(streamName(kind), receiverConsumer(member, kind));
       }
     }
-    await ensureConsumer(manager, APPEND_STREAM, {
+    await manager.consumers.add(APPEND_STREAM, {
       durable_name: durableName(swarm.ledger),
-      max_ack_pending: 4096,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      ack_wait: ACK_WAIT_MS * NANOS,
+      max_ack_pending: MAX_ACK_PENDING,
+      // The ledger has the last word on a record; the server never gives one up.
+      max_deliver: -1,
     });
   } finally {
     await nats.close();

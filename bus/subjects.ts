@@ -35,6 +35,19 @@ export function appendSubject(submitter: Member): string {
   return `custody.append.${submitter.token}`;
 }
 
+/**
+ * Where the broker delivers a kind to a receiver. `_js` is no token, so no service may publish
+ * there; five segments, so that it is no reply.
+ */
+export function deliverySubject(receiver: Member, kind: string): string {
+  return `_INBOX.${receiver.token}._js.${streamName(kind)}.deliver`;
+}
+
+/** Where the ledger confirms what it appended of a submitter's records. */
+export function receiptSubject(submitter: Member): string {
+  return `_INBOX.${submitter.token}.ledger.receipt`;
+}
+
 /** Queue group of a service's instances; pinned by permission, else anyone could join it. */
 export function serviceQueue(service: string): string {
   return `svc-${service}`;

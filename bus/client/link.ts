@@ -46,6 +46,8 @@ export interface BusLink {
   flush(): Promise<void>;
   /** Calls back after each reconnect and rotation: what was in flight may have been lost. */
   onRenewed(listener: () => void): void;
+  /** False while the broker is away: what is published then may be lost. */
+  connected(): boolean;
   status(): LinkStatus;
   /** Drains: what was received is handled, what was published is flushed. */
   close(): Promise<void>;
@@ -102,6 +104,7 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
   const subscriptions = new Set<LinkSubscription>();
   const renewed = new Set<() => void>();
   const violations: string[] = [];
+  const down = new WeakSet<NatsConnection>();
   let rotations = 0;
   let reconnects = 0;
   let thumbprint = source.svid().thumbprint;
@@ -136,8 +139,10 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
 
   async function watch(connection: NatsConnection): Promise<void> {
     for await (const event of connection.status()) {
+      if (event.type === 'disconnect') down.add(connection);
       if (event.type === 'reconnect') {
         reconnects += 1;
+        down.delete(connection);
         for (const listener of renewed) listener();
       }
       if (event.type === 'error') {
@@ -243,6 +248,7 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
     },
     flush: () => flushed(current),
     onRenewed: (listener) => renewed.add(listener),
+    connected: () => !down.has(current) && !current.isClosed(),
     status: () => ({ rotations, reconnects, violations: [...violations], thumbprint }),
     async close() {
       closing.abort();

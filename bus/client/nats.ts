@@ -1,7 +1,7 @@
 import { connect, headers, type NatsConnection, nkeyAuthenticator } from '@nats-io/transport-node';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { X509Source } from '#identity/svid.ts';
-import { brokerTls } from './tls.ts';
+import { clientTls } from '#identity/tls.ts';
 
 export type { NatsConnection, Subscription } from '@nats-io/transport-node';
 
@@ -49,7 +49,8 @@ export function connectNats(options: ConnectOptions): Promise<NatsConnection> {
     servers: options.url,
     // With an NKey the name says nothing to the server; without, the gate compares it.
     name: options.source.svid().id,
-    tls: brokerTls(options),
+    // Read anew at every handshake; the broker is who its SVID says, whatever the host is called.
+    tls: clientTls(options.source, options.brokerId, () => new Date(options.clock())),
     timeout: CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,

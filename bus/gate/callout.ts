@@ -105,9 +105,17 @@ function contradicts(connect: Json, id: SpiffeId): string | undefined {
 const SUBJECT = /^[A-Za-z0-9_$*-]+(?:\.(?:[A-Za-z0-9_$*-]+))*(?:\.>)?$/;
 const QUEUE = /^[A-Za-z0-9_-]+$/;
 
-/** A grant is a subject with a literal somewhere; `>` and `*` alone would be the whole swarm. */
-function malformed(permissions: UserPermissions): string | undefined {
-  const grantable = (subject: string) => SUBJECT.test(subject) && /[A-Za-z0-9]/.test(subject);
+/**
+ * A grant is a subject with a literal somewhere; `>` and `*` alone would be the whole swarm. Only
+ * platform processes hold subjects of the server: who may pull from JetStream, or acknowledge to
+ * it, chooses the reply subject and lets the server publish there. A pull answered to
+ * `$JS.API.STREAM.DELETE.LEDGER` deleted the ledger's stream.
+ */
+function malformed(permissions: UserPermissions, member: Member): string | undefined {
+  const grantable = (subject: string) =>
+    SUBJECT.test(subject) &&
+    /[A-Za-z0-9]/.test(subject) &&
+    (member.kind === 'platform' || !subject.startsWith('$'));
   for (const subject of permissions.publish.allow) {
     if (!grantable(subject)) return subject;
   }
@@ -151,7 +159,7 @@ function admit(
   ) {
     return refuse('GATE_NO_PERMISSIONS', `${svid.id}: the policy grants nothing`);
   }
-  const wrong = malformed(permissions);
+  const wrong = malformed(permissions, member);
   if (wrong !== undefined) {
     return refuse('GATE_PERMISSIONS_MALFORMED', `${svid.id}: cannot grant "${wrong}"`);
   }

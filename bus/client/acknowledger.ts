@@ -1,0 +1,115 @@
+import { encodeAck } from '#custody/ack.ts';
+import type { RecordDraft } from '#custody/record/sign.ts';
+import type { RecordClaims, SignedRecord } from '#custody/record.ts';
+import type { Member } from '../directory.ts';
+import { ackSubject } from '../subjects.ts';
+import { recordHeaders } from './envelope.ts';
+import type { BusLink } from './link.ts';
+
+interface Progress {
+  readonly sender: Member;
+  readonly sid: string;
+  through: number;
+  /** `rsq` → when it was rejected. Repeated for a while: an acknowledgement can be lost. */
+  readonly rejected: Map<number, number>;
+  dirty: boolean;
+}
+
+/** Collects what was received and tells each sender a few times a second, cumulatively. */
+export interface Acknowledger {
+  /** Handed over. `gap` records before it were missed and will not be accepted any more. */
+  accepted(sender: Member, claims: RecordClaims, gap: number): void;
+  /** Refused or not handed over, though its signer is proven. */
+  rejected(sender: Member, claims: RecordClaims, gap: number): void;
+  /** Signs and publishes what is new. */
+  flush(): void;
+  /** Everything again: acknowledgements may have been lost. */
+  repeat(): void;
+}
+
+const REPEAT_REJECTED_MS = 40_000;
+const MAX_REJECTED = 512;
+/** Of a session met in the middle only this many earlier ones can still be outstanding. */
+const MAX_GAP = 256;
+const MAX_SESSIONS = 1024;
+
+export function createAcknowledger(options: {
+  readonly link: BusLink;
+  readonly self: Member;
+  readonly session: string;
+  readonly sign: (draft: RecordDraft) => SignedRecord;
+  readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
+  readonly clock: () => number;
+}): Acknowledger {
+  const { link, self, clock } = options;
+  const sessions = new Map<string, Progress>();
+
+  function progressOf(sender: Member, claims: RecordClaims): Progress {
+    const key = `${claims.iss} ${claims.sid}`;
+    const known = sessions.get(key);
+    if (known !== undefined) return known;
+    const oldest = sessions.size >= MAX_SESSIONS ? sessions.keys().next() : undefined;
+    if (oldest?.done === false) sessions.delete(oldest.value);
+    const made = { sender, sid: claims.sid, through: 0, rejected: new Map(), dirty: false };
+    sessions.set(key, made);
+    return made;
+  }
+
+  function advance(progress: Progress, rsq: number, gap: number): void {
+    const now = clock();
+    for (let missed = rsq - Math.min(gap, MAX_GAP); missed < rsq; missed += 1) {
+      progress.rejected.set(missed, now);
+    }
+    progress.through = Math.max(progress.through, rsq);
+    progress.dirty = true;
+  }
+
+  function publish(progress: Progress): void {
+    const now = clock();
+    for (const [rsq, at] of progress.rejected) {
+      if (now - at > REPEAT_REJECTED_MS) progress.rejected.delete(rsq);
+    }
+    const rejected = [...progress.rejected.keys()].sort((a, b) => a - b).slice(-MAX_REJECTED);
+    const payload = encodeAck({
+      type: 'ack',
+      to: progress.sender.id,
+      sid: progress.sid,
+      through: progress.through,
+      session: options.session,
+      ...(rejected.length === 0 ? {} : { rejected }),
+    });
+    const subject = ackSubject(self, progress.sender);
+    const record = options.sign({ aud: [progress.sender.id], sbj: subject, knd: 'ack', payload });
+    link.publish({ subject, payload, headers: recordHeaders(record, { chain: true }) });
+    void options.submit(record, payload).catch(() => undefined);
+    progress.dirty = false;
+  }
+
+  return {
+    accepted(sender, claims, gap) {
+      const progress = progressOf(sender, claims);
+      advance(progress, claims.rsq, gap);
+      progress.rejected.delete(claims.rsq);
+    },
+    rejected(sender, claims, gap) {
+      const progress = progressOf(sender, claims);
+      advance(progress, claims.rsq, gap);
+      progress.rejected.set(claims.rsq, clock());
+    },
+    flush() {
+      if (!link.connected()) return;
+      for (const progress of sessions.values()) {
+        if (!progress.dirty) continue;
+        try {
+          publish(progress);
+        } catch {
+          // No SVID now: it stays dirty and is told with the next one.
+          return;
+        }
+      }
+    },
+    repeat() {
+      for (const progress of sessions.values()) progress.dirty = progress.through > 0;
+    },
+  };
+}

@@ -1,0 +1,311 @@
+import { encodeAck } from '#custody/ack.ts';
+import { createRecordSigner, type RecordDraft } from '#custody/record/sign.ts';
+import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
+import { createRefusalTally } from '#custody/refusals.ts';
+import { type SpiffeId, trustDomainOf } from '#identity/spiffe-id.ts';
+import type { VerifiedSvid, X509Source } from '#identity/svid.ts';
+import { createCertificateCache } from '../certificates.ts';
+import type { Directory, Member } from '../directory.ts';
+import { createDoor, type DoorRefusal } from '../door.ts';
+import { appendSubject, receiptSubject } from '../subjects.ts';
+import { createAcknowledger } from './acknowledger.ts';
+import { type ConsumeOptions, type Consumer, createConsumer } from './consumer.ts';
+import type { Propagate } from './envelope.ts';
+import { joinCauses, MAX_CAUSES } from './join.ts';
+import { type LinkStatus, openLink } from './link.ts';
+import { createRequester, type RequestDraft, type RequestResult } from './requester.ts';
+import { createResponder, type Responder, type ServeOptions } from './responder.ts';
+import { createSender, type SendDraft } from './sender.ts';
+import { createSubmitter, type SubmitterStatus } from './submitter.ts';
+
+export interface BusClientOptions {
+  readonly self: Member;
+  readonly directory: Directory;
+  readonly source: X509Source;
+  /** `tls://127.0.0.1:PORT` */
+  readonly url: string;
+  readonly brokerId: SpiffeId;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+  /** That many random bytes. */
+  readonly random: (size: number) => Uint8Array;
+  /** Each refusal at this door; they also go to the ledger, aggregated. */
+  readonly onRefusal: (refusal: DoorRefusal) => void;
+  readonly propagate?: Propagate;
+  readonly isRevoked?: (svid: VerifiedSvid) => boolean;
+  /** Who may open a chain (`root`) or revoke; default: sensors open chains, nobody revokes. */
+  readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
+  /** Messages of ours without all acknowledgements; default 256. */
+  readonly maxOutstanding?: number;
+  /** Records of ours without a receipt of the ledger; default 2048. */
+  readonly maxUnconfirmed?: number;
+  readonly firstConnectMs?: number;
+}
+
+export interface BusStatus {
+  readonly session: string;
+  readonly link: LinkStatus;
+  readonly sent: ReturnType<ReturnType<typeof createSender>['status']>;
+  readonly ledger: SubmitterStatus;
+  readonly requests: ReturnType<ReturnType<typeof createRequester>['status']>;
+  readonly consumed: readonly (ReturnType<Consumer['status']> & { readonly kind: string })[];
+  readonly served: readonly (ReturnType<Responder['status']> & { readonly service: string })[];
+  readonly refusals: Readonly<Record<string, number>>;
+}
+
+/** One process's whole business with the bus; see each part's own interface. */
+export interface BusClient {
+  readonly self: Member;
+  readonly session: string;
+  send(draft: SendDraft): Promise<RecordId>;
+  /** Every message acknowledged and every record confirmed by the ledger. */
+  flush(): Promise<void>;
+  consume(options: ConsumeOptions): Consumer;
+  request(draft: RequestDraft): Promise<RequestResult>;
+  serve(options: ServeOptions): Promise<Responder>;
+  /** A record for the ledger alone: `root` or `join`, or a statement of one's own. */
+  record(draft: {
+    readonly kind: RecordKind;
+    readonly payload: Uint8Array;
+    readonly causes?: readonly RecordId[];
+  }): Promise<RecordId>;
+  /** Gathers causes by `join` records until at most `most` (default 16) are left. */
+  joinCauses(causes: readonly RecordId[], most?: number): readonly RecordId[];
+  status(): BusStatus;
+  /** Handles what arrived, answers what was asked, tells senders and ledger, and leaves. */
+  close(): Promise<void>;
+}
+
+const ACK_EVERY_MS = 250;
+const TICK_MS = 500;
+
+export async function createBusClient(options: BusClientOptions): Promise<BusClient> {
+  const { self, directory, source, clock, random, propagate } = options;
+  const uniform = () => Buffer.from(random(4)).readUInt32LE() / 2 ** 32;
+  const startedAt = clock();
+  const link = await openLink({
+    source,
+    url: options.url,
+    brokerId: options.brokerId,
+    clock,
+    random: uniform,
+    ...(options.firstConnectMs === undefined ? {} : { firstConnectMs: options.firstConnectMs }),
+  });
+  const certificates = createCertificateCache({ bundles: () => source.bundles() });
+  const signer = createRecordSigner({ source, clock, random });
+  const { session } = signer;
+  const sign = (draft: RecordDraft): SignedRecord => signer.sign(draft);
+  const door = createDoor({
+    self,
+    directory,
+    certificates,
+    clock,
+    startedAt,
+    ...(options.isRevoked === undefined ? {} : { isRevoked: options.isRevoked }),
+    ...(options.mayMake === undefined ? {} : { mayMake: options.mayMake }),
+  });
+  const tally = createRefusalTally({ clock });
+  const refusals: Record<string, number> = {};
+  const ledgerId = `spiffe://${trustDomainOf(self.id)}/platform/ledger`;
+
+  function onRefusal(refusal: DoorRefusal): void {
+    refusals[refusal.code] = (refusals[refusal.code] ?? 0) + 1;
+    tally.add({
+      code: refusal.code,
+      presented_by: refusal.presentedBy ?? 'unknown',
+      subject: refusal.subject,
+      ...(refusal.signedBy === undefined ? {} : { signed_by: refusal.signedBy }),
+      ...(refusal.recordId === undefined ? {} : { record: refusal.recordId }),
+    });
+    options.onRefusal(refusal);
+  }
+
+  const submitter = createSubmitter({
+    link,
+    self,
+    clock,
+    limit: options.maxUnconfirmed ?? 2048,
+    channel: door.channel({ subject: receiptSubject(self), kinds: ['ack'], reply: 'none' }),
+  });
+  const submit = submitter.submit;
+  const acks = `${self.district ?? 'platform'}.ack.*.${self.token}`;
+  const sender = createSender({
+    link,
+    self,
+    directory,
+    session,
+    sign,
+    submit,
+    clock,
+    limit: options.maxOutstanding ?? 256,
+    channel: door.channel({ subject: acks, kinds: ['ack'], reply: 'none' }),
+    propagate,
+  });
+  const acknowledger = createAcknowledger({ link, self, session, sign, submit, clock });
+  const requester = createRequester({
+    link,
+    self,
+    directory,
+    sign,
+    submit,
+    onRefusal,
+    propagate,
+    nonce: () => Buffer.from(random(16)).toString('base64url'),
+    channel: door.channel({
+      subject: `_INBOX.${self.token}.*.*`,
+      kinds: ['tool.result'],
+      reply: 'none',
+    }),
+  });
+  const consumers = new Map<string, Consumer>();
+  const responders = new Map<string, Responder>();
+
+  function recordNow(draft: {
+    readonly kind: RecordKind;
+    readonly payload: Uint8Array;
+    readonly causes?: readonly RecordId[];
+  }): { readonly id: RecordId; readonly submitted: Promise<void> } {
+    const record = sign({
+      aud: [ledgerId],
+      sbj: appendSubject(self),
+      knd: draft.kind,
+      par: draft.causes ?? [],
+      payload: draft.payload,
+    });
+    return { id: record.id, submitted: submit(record, draft.payload) };
+  }
+
+  const join = (causes: readonly RecordId[], most: number): readonly RecordId[] =>
+    joinCauses(causes, most, (some) => {
+      const payload = Buffer.from('{"type":"join"}');
+      const { id, submitted } = recordNow({ kind: 'join', payload, causes: some });
+      void submitted.catch(() => undefined);
+      return id;
+    });
+
+  function tellRefusals(all: boolean): void {
+    for (const refusal of tally.take({ all })) {
+      try {
+        const payload = encodeAck(refusal);
+        void recordNow({ kind: 'ack', payload }).submitted.catch(() => undefined);
+      } catch {
+        // No SVID now, or a subject too odd to be recorded: counted above all the same.
+      }
+    }
+  }
+
+  let subscribedAcks = false;
+  link.subscribe(`_INBOX.${self.token}.*.*`, undefined, (message) => {
+    if (message.subject === receiptSubject(self)) {
+      const refused = submitter.onReceipt(message);
+      if (refused !== undefined) onRefusal(refused);
+    } else requester.onReply(message);
+  });
+  const stopTrust = source.onUpdate(() => certificates.trustChanged());
+  link.onRenewed(() => {
+    submitter.resend();
+    sender.resend();
+    acknowledger.repeat();
+  });
+  const timers = [
+    setInterval(() => acknowledger.flush(), ACK_EVERY_MS),
+    setInterval(() => {
+      submitter.tick();
+      sender.tick();
+      tellRefusals(false);
+    }, TICK_MS),
+  ];
+  await link.flush();
+
+  return {
+    self,
+    session,
+    async send(draft) {
+      if (!subscribedAcks) {
+        subscribedAcks = true;
+        link.subscribe(acks, undefined, (message) => {
+          const refused = sender.onAck(message);
+          if (refused !== undefined) onRefusal(refused);
+        });
+      }
+      const causes = join(draft.causes ?? [], MAX_CAUSES);
+      return sender.send({ ...draft, causes });
+    },
+    async flush() {
+      await sender.flush();
+      await submitter.flush();
+    },
+    consume(consume) {
+      if (consumers.has(consume.kind)) throw new Error(`${consume.kind} is consumed already`);
+      const consumer = createConsumer({
+        ...consume,
+        link,
+        self,
+        acknowledger,
+        onRefusal,
+        propagate,
+        member: (id) => directory.members.find((member) => member.id === id),
+        channel: door.channel({
+          subject: `${self.district ?? '*'}.${consume.kind}.*`,
+          kinds: ['root', 'msg'],
+          reply: 'broker',
+        }),
+      });
+      consumers.set(consume.kind, consumer);
+      return consumer;
+    },
+    request: (draft) =>
+      requester.request({ ...draft, causes: join(draft.causes ?? [], MAX_CAUSES) }),
+    async serve(serve) {
+      const responder = createResponder({
+        ...serve,
+        link,
+        self,
+        sign,
+        submit,
+        onRefusal,
+        join,
+        propagate,
+        channel: door.channel({
+          subject: `svc.${serve.service}.*`,
+          kinds: ['tool.call', 'act', 'root'],
+          reply: 'inbox',
+          service: serve.service,
+        }),
+      });
+      responders.set(serve.service, responder);
+      await link.flush();
+      return responder;
+    },
+    async record(draft) {
+      const { id, submitted } = recordNow({
+        ...draft,
+        causes: join(draft.causes ?? [], MAX_CAUSES),
+      });
+      await submitted;
+      return id;
+    },
+    joinCauses: (causes, most = MAX_CAUSES) => join(causes, most),
+    status: () => ({
+      session,
+      link: link.status(),
+      sent: sender.status(),
+      ledger: submitter.status(),
+      requests: requester.status(),
+      consumed: [...consumers].map(([kind, consumer]) => ({ kind, ...consumer.status() })),
+      served: [...responders].map(([service, served]) => ({ service, ...served.status() })),
+      refusals: { ...refusals },
+    }),
+    async close() {
+      await Promise.all([...consumers.values()].map((consumer) => consumer.close()));
+      await Promise.all([...responders.values()].map((responder) => responder.close()));
+      for (const timer of timers) clearInterval(timer);
+      stopTrust();
+      acknowledger.flush();
+      tellRefusals(true);
+      requester.close();
+      sender.close(new Error('the bus client was closed'));
+      await link.close();
+    },
+  };
+}

@@ -1,0 +1,53 @@
+import type { AckPayload } from '#custody/ack.ts';
+import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
+
+/** One message of ours until every receiver has acknowledged it. */
+export interface Outstanding {
+  readonly kind: string;
+  readonly audience: readonly string[];
+  readonly causes: readonly RecordId[];
+  readonly recordKind: RecordKind;
+  readonly payload: Uint8Array;
+  readonly remaining: Set<SpiffeId>;
+  /** `rsq` of each signature it was given; an acknowledgement of any of them counts. */
+  readonly signatures: Set<number>;
+  record: SignedRecord;
+  /** Milliseconds; when its bytes go again. */
+  due: number;
+}
+
+export interface AckEffect {
+  /** Acknowledged by all: its place is free. */
+  readonly done: readonly Outstanding[];
+  /** Will never be accepted as signed: sign them again. */
+  readonly again: readonly Outstanding[];
+}
+
+/**
+ * What an acknowledgement means for our outstanding messages. Up to `through` each message was
+ * either accepted or is in `rejected` (refused, or missed and too late now); a receiver with a new
+ * session has forgotten what it had not acknowledged.
+ */
+export function applyAck(
+  items: Iterable<Outstanding>,
+  from: SpiffeId,
+  ack: AckPayload,
+  renewed: boolean,
+): AckEffect {
+  const rejected = new Set(ack.rejected ?? []);
+  const done: Outstanding[] = [];
+  const again: Outstanding[] = [];
+  for (const item of items) {
+    if (!item.remaining.has(from)) continue;
+    const covered = [...item.signatures].filter((rsq) => rsq <= ack.through);
+    if (!renewed && covered.some((rsq) => !rejected.has(rsq))) {
+      item.remaining.delete(from);
+      if (item.remaining.size === 0) done.push(item);
+    } else if (item.record.claims.rsq <= ack.through) {
+      // Its newest signature is among the rejected, or went to a process that is no more.
+      again.push(item);
+    }
+  }
+  return { done, again };
+}

@@ -1,0 +1,193 @@
+import { parseAck } from '#custody/ack.ts';
+import { audienceIncludes, audienceKey } from '#custody/record/audience.ts';
+import { RECORD_LIFETIME_SECONDS } from '#custody/record/claims.ts';
+import type { RecordDraft } from '#custody/record/sign.ts';
+import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
+import type { Directory, Member } from '../directory.ts';
+import type { Channel, DoorRefusal } from '../door.ts';
+import { streamSubject } from '../subjects.ts';
+import { type Propagate, recordHeaders } from './envelope.ts';
+import type { BusLink } from './link.ts';
+import type { HeaderPairs, Incoming } from './nats.ts';
+import { applyAck, type Outstanding } from './outstanding.ts';
+import { createPlaces } from './places.ts';
+
+export interface SendDraft {
+  /** Message kind (`reading`, `finding`): its stream carries it. */
+  readonly kind: string;
+  /** SPIFFE IDs or role patterns; the same for every message to one receiver. */
+  readonly audience: readonly string[];
+  readonly causes?: readonly RecordId[];
+  readonly payload: Uint8Array;
+  /** Default `msg`; sources say `root`. */
+  readonly recordKind?: RecordKind;
+}
+
+export interface Sender {
+  /** Resolves with the record's id when it is on its way and there was a place for it. */
+  send(draft: SendDraft): Promise<RecordId>;
+  onAck(message: Incoming): DoorRefusal | undefined;
+  /** Repeats and signs again what is due; call it a few times a second. */
+  tick(): void;
+  resend(): void;
+  flush(): Promise<void>;
+  close(reason: Error): void;
+  status(): { readonly outstanding: number; readonly acknowledged: number; readonly again: number };
+}
+
+const REPEAT_MS = 3000;
+
+/** Sends to streams and keeps each message until all its receivers have acknowledged it. */
+export function createSender(options: {
+  readonly link: BusLink;
+  readonly self: Member;
+  readonly directory: Directory;
+  readonly channel: Channel;
+  readonly session: string;
+  readonly sign: (draft: RecordDraft) => SignedRecord;
+  readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
+  readonly clock: () => number;
+  readonly limit: number;
+  readonly propagate?: Propagate | undefined;
+}): Sender {
+  const { link, self, directory, channel, clock } = options;
+  const places = createPlaces(options.limit);
+  const open = new Set<Outstanding>();
+  /** An `ack` counts one audience's `rsq`, so a receiver may be in one audience only. */
+  const audienceOf = new Map<SpiffeId, string>();
+  const sessions = new Map<SpiffeId, string>();
+  const chainSent = new Set<string>();
+  let acknowledged = 0;
+  let again = 0;
+
+  function receiversOf(audience: readonly string[]): readonly SpiffeId[] {
+    const receivers = directory.members
+      .map(({ id }) => id)
+      .filter((id) => id !== self.id && audienceIncludes(audience, id));
+    if (receivers.length === 0) throw new Error(`no member is addressed by ${audience.join(' ')}`);
+    const key = audienceKey(audience);
+    for (const id of receivers) {
+      const other = audienceOf.get(id);
+      if (other !== undefined && other !== key) {
+        throw new Error(`${id} is already addressed by "${other}": one audience per receiver`);
+      }
+    }
+    for (const id of receivers) audienceOf.set(id, key);
+    return receivers;
+  }
+
+  function sign(draft: SendDraft): SignedRecord {
+    return options.sign({
+      aud: draft.audience,
+      sbj: streamSubject(self, draft.kind),
+      knd: draft.recordKind ?? 'msg',
+      par: draft.causes ?? [],
+      payload: draft.payload,
+    });
+  }
+
+  function publish(item: Outstanding, chain: boolean): void {
+    item.due = clock() + REPEAT_MS;
+    if (!link.connected()) return;
+    const { record } = item;
+    const headers: HeaderPairs = [
+      ...recordHeaders(record, { chain, propagate: options.propagate }),
+      // The own token inside: nobody else can have taken this id before.
+      ['Nats-Msg-Id', `${self.token}.${record.id}`],
+    ];
+    link.publish({ subject: record.claims.sbj, payload: item.payload, headers });
+  }
+
+  function publishFirst(item: Outstanding): void {
+    const [leaf] = item.record.chain;
+    const key = `${leaf === undefined ? '' : Buffer.from(leaf).toString('base64')} ${audienceKey(item.audience)}`;
+    if (chainSent.size > 64) chainSent.clear();
+    publish(item, !chainSent.has(key));
+    if (link.connected()) chainSent.add(key);
+  }
+
+  function signAgain(item: Outstanding, forget: boolean): void {
+    try {
+      item.record = sign(item);
+    } catch {
+      // No SVID now: the message stays and is tried at the next tick.
+      item.due = clock() + REPEAT_MS;
+      return;
+    }
+    if (forget) item.signatures.clear();
+    item.signatures.add(item.record.claims.rsq);
+    again += 1;
+    publish(item, true);
+    void options.submit(item.record, item.payload).catch(() => undefined);
+  }
+
+  function expired(item: Outstanding): boolean {
+    return clock() >= (item.record.claims.iat + RECORD_LIFETIME_SECONDS - 2) * 1000;
+  }
+
+  return {
+    async send(draft) {
+      const receivers = receiversOf(draft.audience);
+      await places.enter();
+      let item: Outstanding;
+      try {
+        // Signed only when it can go: a record that waited for its place would arrive stale.
+        const record = sign(draft);
+        item = {
+          kind: draft.kind,
+          audience: draft.audience,
+          causes: draft.causes ?? [],
+          recordKind: draft.recordKind ?? 'msg',
+          payload: draft.payload,
+          remaining: new Set(receivers),
+          signatures: new Set([record.claims.rsq]),
+          record,
+          due: 0,
+        };
+      } catch (error) {
+        places.leave();
+        throw error;
+      }
+      open.add(item);
+      publishFirst(item);
+      const { id } = item.record;
+      await options.submit(item.record, item.payload);
+      return id;
+    },
+    onAck(message) {
+      const verdict = channel.check(message);
+      if (!verdict.ok) return verdict;
+      const ack = parseAck(verdict.payload);
+      if (!ack.ok || ack.value.type !== 'ack') return undefined;
+      const { sid, to, session } = ack.value;
+      if (to !== self.id || sid !== options.session) return undefined;
+      const from = verdict.signedBy;
+      const before = sessions.get(from);
+      sessions.set(from, session);
+      const renewed = before !== undefined && before !== session;
+      const effect = applyAck(open, from, ack.value, renewed);
+      for (const item of effect.done) {
+        open.delete(item);
+        acknowledged += 1;
+        places.leave();
+      }
+      for (const item of effect.again) signAgain(item, true);
+      return undefined;
+    },
+    tick() {
+      const now = clock();
+      for (const item of open) {
+        if (item.due > now) continue;
+        if (expired(item)) signAgain(item, false);
+        else publish(item, true);
+      }
+    },
+    resend() {
+      for (const item of open) publish(item, true);
+    },
+    flush: () => places.empty(),
+    close: (reason) => places.close(reason),
+    status: () => ({ outstanding: open.size, acknowledged, again }),
+  };
+}
