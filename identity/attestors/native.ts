@@ -43,10 +43,11 @@ export function loadNative(): Native {
 }
 
 /** macOS: size of `struct proc_bsdinfo`, and offsets of uid, gid and start time in it. */
-const BSD_INFO = { flavor: 3, size: 136, uid: 20, gid: 24, seconds: 120, micros: 128 } as const;
+const BSD_INFO = { flavor: 3, size: 136, uid: 20, gid: 24, seconds: 120 } as const;
 const MAX_PATH = 4096;
 
 export interface NativeDarwin extends Native {
+  /** `startTime` in seconds since the epoch, which is what `ps` can tell the launcher too. */
   processInfo(
     pid: number,
   ): { uid: number; gid: number; startTime: number; path: string } | undefined;
@@ -66,12 +67,10 @@ export function loadNativeDarwin(): NativeDarwin {
       const path = Buffer.alloc(MAX_PATH);
       const length: number = pidPath(pid, path, path.length);
       if (length <= 0) return undefined;
-      const seconds = Number(info.readBigUInt64LE(BSD_INFO.seconds));
-      const micros = Number(info.readBigUInt64LE(BSD_INFO.micros));
       return {
         uid: info.readUInt32LE(BSD_INFO.uid),
         gid: info.readUInt32LE(BSD_INFO.gid),
-        startTime: seconds * 1_000_000 + micros,
+        startTime: Number(info.readBigUInt64LE(BSD_INFO.seconds)),
         path: path.toString('utf8', 0, length),
       };
     },

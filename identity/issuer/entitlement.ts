@@ -25,7 +25,7 @@ export interface Material {
 
 /** What a peer is entitled to right now. Every call attests anew (Workload API, appendix A). */
 export interface Entitlement {
-  material(peer: Peer): Outcome<Material, IssuerCode>;
+  material(peer: Peer): Promise<Outcome<Material, IssuerCode>>;
   /** For callers that only verify; needs an identity all the same. */
   bundle(peer: Peer): Outcome<readonly Uint8Array[], IssuerCode>;
 }
@@ -57,11 +57,15 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
   };
 
   return {
-    material: (peer) => {
+    material: async (peer) => {
       const found = match(peer);
       if (!found.ok) return found;
-      const issued = svids.forProcess(processKey(peer), found.value.entries, found.value.have);
+      const { entries: matching, have } = found.value;
+      const issued = await svids.forProcess(processKey(peer), matching, have);
       if (!issued.ok) return issued;
+      // The disk took its time: what was taken away meanwhile is not handed out any more.
+      const still = match(peer);
+      if (!still.ok) return still;
       return accept({
         svids: issued.value.map(({ leaf, key, entry }) => ({
           id: leaf.id,

@@ -27,7 +27,7 @@ export interface Svids {
     process: string,
     entries: readonly RegistrationEntry[],
     selectors: readonly Selector[],
-  ): Outcome<readonly IssuedSvid[], IssuerCode>;
+  ): Promise<Outcome<readonly IssuedSvid[], IssuerCode>>;
   /** A certificate over a key that the launcher holds. */
   mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
   forget(process: string): void;
@@ -65,12 +65,36 @@ function logged(leaf: Leaf, entry: string, selectors: readonly Selector[], by: s
   };
 }
 
+/**
+ * One transaction, and one wait for the disk, for all issuances of one turn of the event loop: a
+ * new authority makes the whole swarm's SVIDs due at once.
+ */
+function groupCommit(
+  write: (issuances: readonly Issuance[]) => void,
+): (issuance: Issuance) => Promise<void> {
+  let queue: Issuance[] = [];
+  let turn: Promise<void> | undefined;
+  return (issuance) => {
+    queue.push(issuance);
+    turn ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      const batch = queue;
+      queue = [];
+      turn = undefined;
+      write(batch);
+    });
+    return turn;
+  };
+}
+
 export function createSvids(options: SvidsOptions): Svids {
   const { store, authorities, clock, random, issued } = options;
   interface Held extends IssuedSvid {
     readonly authority: string;
+    /** Resolves when the issuance is on disk; nothing is handed out before. */
+    readonly durable: Promise<void>;
   }
   const held = new Map<string, Map<string, Held>>();
+  const commit = groupCommit(store.recordIssuances);
 
   const sign = (publicKey: KeyObject, request: Omit<LeafRequest, 'publicKey'>) =>
     issueLeaf({ ...request, publicKey }, authorities.active(), clock(), random(16));
@@ -81,7 +105,10 @@ export function createSvids(options: SvidsOptions): Svids {
     svid.entry.revision_number === entry.revision_number &&
     svid.authority === authorities.active().id;
 
-  const fresh = (entry: RegistrationEntry): Outcome<Held, IssuerCode> => {
+  const fresh = (
+    entry: RegistrationEntry,
+    selectors: readonly Selector[],
+  ): Outcome<Held, IssuerCode> => {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const leaf = sign(publicKey, {
       id: entry.spiffe_id,
@@ -91,28 +118,32 @@ export function createSvids(options: SvidsOptions): Svids {
     if (!leaf.ok) return leaf;
     const key = privateKey.export({ type: 'pkcs8', format: 'der' });
     const renewAt = renewal(leaf.value, random(2));
-    return accept({ entry, leaf: leaf.value, key, renewAt, authority: authorities.active().id });
+    const authority = authorities.active().id;
+    const durable = commit(logged(leaf.value, entry.id, selectors, authority));
+    return accept({ entry, leaf: leaf.value, key, renewAt, authority, durable });
   };
 
   return {
-    forProcess: (process, entries, selectors) => {
+    forProcess: async (process, entries, selectors) => {
       const before = held.get(process);
       const after = new Map<string, Held>();
       const made: Held[] = [];
       for (const entry of entries) {
         const old = before?.get(entry.id);
-        const svid = usable(old, entry) ? accept(old) : fresh(entry);
+        const svid = usable(old, entry) ? accept(old) : fresh(entry, selectors);
         if (!svid.ok) return svid;
         if (svid.value !== old) made.push(svid.value);
         after.set(entry.id, svid.value);
       }
-      if (made.length > 0) {
-        store.recordIssuances(
-          made.map((one) => logged(one.leaf, one.entry.id, selectors, one.authority)),
-        );
-        for (const one of made) issued(one.leaf);
-      }
+      // Known before it is on disk, so that two streams of a process wait for one SVID.
       held.set(process, after);
+      try {
+        await Promise.all([...after.values()].map((one) => one.durable));
+      } catch (error) {
+        held.delete(process);
+        throw error;
+      }
+      for (const one of made) issued(one.leaf);
       return accept([...after.values()]);
     },
     mint: (request) => {

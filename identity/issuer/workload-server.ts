@@ -3,13 +3,17 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import {
   Code,
   ConnectError,
+  createConnectRouter,
   createContextKey,
   createContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
-import { connectNodeAdapter } from '@connectrpc/connect-node';
+import {
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from '@connectrpc/connect-node';
 import type { Peer, PeerCredentials } from '../attestors/peer.ts';
-import type { Outcome } from '../outcome.ts';
+import { accept, type Outcome } from '../outcome.ts';
 import { SpiffeWorkloadAPI } from '../workload-api/generated/workload_pb.ts';
 import type { Changes } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
@@ -33,6 +37,8 @@ export interface WorkloadServerOptions {
 const ATTESTATION_GRACE_MS = 2000;
 /** A reader that takes longer over one message loses its connection. */
 const SLOW_READER_MS = 15_000;
+/** Bundle streams look at their caller again after this, though nothing was announced. */
+const RECHECK_MS = 60_000;
 const MAX_REQUEST_BYTES = 16_384;
 
 const CONNECTION = createContextKey<Connection | undefined>(undefined);
@@ -61,7 +67,7 @@ function requireHeader(context: HandlerContext): void {
 async function* pushes<T>(
   options: WorkloadServerOptions,
   context: HandlerContext,
-  current: (peer: Peer) => Outcome<Push<T>, IssuerCode>,
+  current: (peer: Peer) => Promise<Outcome<Push<T>, IssuerCode>>,
 ): AsyncGenerator<T> {
   const connection = context.values.get(CONNECTION);
   if (connection === undefined) throw new ConnectError('no connection', Code.Internal);
@@ -80,7 +86,7 @@ async function* pushes<T>(
   try {
     let sent: string | undefined;
     for (;;) {
-      const now = current(peer.value);
+      const now = await current(peer.value);
       const grace = connection.acceptedAt + ATTESTATION_GRACE_MS - performance.now();
       if (!now.ok && now.code === 'NOT_LAUNCHED' && sent === undefined && grace > 0) {
         await subscription.next(context.signal, grace);
@@ -133,65 +139,61 @@ function normalise(request: Http2ServerRequest): void {
   request.headers.host = 'localhost';
 }
 
-function fail(response: Http2ServerResponse): void {
-  if (response.headersSent) {
-    response.stream.destroy();
-    return;
-  }
-  const code = String(Code.InvalidArgument);
-  response.writeHead(200, { 'content-type': 'application/grpc', 'grpc-status': code });
-  response.end();
-}
-
 /** Serves the SPIFFE Workload API, X.509 profile; JWT and WIT answer Unimplemented. */
 export async function serveWorkloadApi(
   options: WorkloadServerOptions,
 ): Promise<{ close(): Promise<void> }> {
   const stopping = new AbortController();
   const { entitlement, trustDomain, clock } = options;
-  const adapter = connectNodeAdapter({
+  const router = createConnectRouter({
     grpcWeb: false,
     connect: false,
     acceptCompression: [],
     readMaxBytes: MAX_REQUEST_BYTES,
     requestGate: requireHeader,
     shutdownSignal: stopping.signal,
-    contextValues: (request) =>
-      createContextValues().set(CONNECTION, connections.get(request as Http2ServerRequest)),
-    routes: (router) => {
-      router.service(SpiffeWorkloadAPI, {
-        fetchX509SVID: (_request, context) =>
-          pushes(options, context, (peer) => {
-            const material = entitlement.material(peer);
-            return material.ok ? { ok: true, value: svidPush(material.value) } : material;
-          }),
-        fetchX509Bundles: (_request, context) =>
-          pushes(options, context, (peer) => {
-            const bundle = entitlement.bundle(peer);
-            if (!bundle.ok) return bundle;
-            // A-08: keyed by the trust domain's SPIFFE ID.
-            const bundles = { [`spiffe://${trustDomain}`]: Buffer.concat(bundle.value) };
-            const again = clock().getTime() + 3_600_000;
-            const value = { message: { crl: [], bundles }, key: digest(bundle.value), again };
-            return { ok: true, value };
-          }),
-      });
-    },
   });
-  const connections = new WeakMap<Http2ServerRequest, Connection>();
+  router.service(SpiffeWorkloadAPI, {
+    fetchX509SVID: (_request, context) =>
+      pushes(options, context, async (peer) => {
+        const material = await entitlement.material(peer);
+        return material.ok ? accept(svidPush(material.value)) : material;
+      }),
+    fetchX509Bundles: (_request, context) =>
+      pushes(options, context, async (peer) => {
+        const bundle = entitlement.bundle(peer);
+        if (!bundle.ok) return bundle;
+        // A-08: keyed by the trust domain's SPIFFE ID.
+        const bundles = { [`spiffe://${trustDomain}`]: Buffer.concat(bundle.value) };
+        const again = clock().getTime() + RECHECK_MS;
+        return accept({ message: { crl: [], bundles }, key: digest(bundle.value), again });
+      }),
+  });
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+
+  const answer = async (
+    request: Http2ServerRequest,
+    response: Http2ServerResponse,
+    connection: Connection,
+  ): Promise<void> => {
+    const handler = handlers.get(request.url);
+    if (handler === undefined) {
+      response.writeHead(404).end();
+      return;
+    }
+    normalise(request);
+    const values = createContextValues().set(CONNECTION, connection);
+    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+    await universalResponseToNodeResponse(await handler(universal), response);
+  };
   const server = await listenOnSocket({
     socketPath: options.socketPath,
     socketMode: options.socketMode,
     credentials: options.credentials,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    // The library rejects when a caller breaks off in the middle of an answer: nothing to report.
     handle: (request, response, connection) => {
-      try {
-        connections.set(request, connection);
-        normalise(request);
-        adapter(request, response);
-      } catch {
-        fail(response);
-      }
+      answer(request, response, connection).catch(() => response.stream.destroy());
     },
   });
   return {
