@@ -55,6 +55,15 @@ agent_list(verb) := [kind |
 	regex.match(members.token_pattern, kind)
 ]
 
+# Who reads the ledger: the supervisor for its user, services for what a high-risk call rests on.
+
+publish contains concat(".", ["svc.ledger", token]) if member.kind == "service"
+
+publish contains concat(".", ["svc.ledger", token]) if {
+	member.kind == "platform"
+	member.name == "supervisor"
+}
+
 # Services answer only below the inbox that carries their name, and take requests only in their own
 # queue group: with the subject alone, anyone could join the group and take a share.
 

@@ -10,6 +10,8 @@ llm := "spiffe://city.example/service/llm"
 
 ledger := "spiffe://city.example/platform/ledger"
 
+supervisor := "spiffe://city.example/platform/supervisor"
+
 agent(role, name) := {
 	"token": concat("-", [role, name]), "kind": "agent",
 	"role": role, "district": "north", "name": name,
@@ -21,6 +23,10 @@ city := {
 		sensor: agent("sensor", "cam-1"),
 		analyzer: agent("analyzer", "a1"),
 		llm: {"token": "service-llm", "kind": "service", "role": "llm", "name": "llm"},
+		supervisor: {
+			"token": "platform-supervisor", "kind": "platform",
+			"role": "supervisor", "name": "supervisor",
+		},
 		ledger: {"token": "platform-ledger", "kind": "platform", "role": "ledger", "name": "ledger"},
 	},
 	"grants": {
@@ -56,7 +62,7 @@ test_analyzer if {
 
 test_service if {
 	permissions(llm) == {
-		"publish": {"allow": ["_INBOX.*.llm.>", "custody.append.service-llm"]},
+		"publish": {"allow": ["_INBOX.*.llm.>", "custody.append.service-llm", "svc.ledger.service-llm"]},
 		"subscribe": {"allow": ["_INBOX.service-llm.>", "svc.llm.* svc-llm"]},
 	}
 }
@@ -65,6 +71,13 @@ test_only_the_ledger_writes_the_ledger if {
 	"ledger.entry" in permissions(ledger).publish.allow
 	every id in [sensor, analyzer, llm] {
 		not "ledger.entry" in permissions(id).publish.allow
+	}
+}
+
+test_supervisor_asks_the_ledger_and_no_agent_does if {
+	"svc.ledger.platform-supervisor" in permissions(supervisor).publish.allow
+	every id in [sensor, analyzer] {
+		not concat(".", ["svc.ledger", city.members[id].token]) in permissions(id).publish.allow
 	}
 }
 

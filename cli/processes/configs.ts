@@ -1,0 +1,45 @@
+import { z } from 'zod';
+
+/** What the supervisor tells each process of its own part; checked by the process itself. */
+const bounds = z.strictObject({
+  min: z.number().optional(),
+  max: z.number().optional(),
+  enum: z.array(z.union([z.string(), z.number(), z.boolean()])).optional(),
+});
+const tool = z.strictObject({ highRisk: z.boolean(), arguments: z.record(z.string(), bounds) });
+
+export const agentConfigSchema = z.strictObject({
+  /** The role's own keys of the swarm file. */
+  role: z.unknown(),
+  consumes: z.array(z.string()),
+  /** Message kind → SPIFFE IDs of those who get it. */
+  receivers: z.record(z.string(), z.array(z.string())),
+  models: z.array(z.string()),
+  tools: z.record(z.string(), tool),
+});
+export type AgentConfig = z.infer<typeof agentConfigSchema>;
+
+export const serviceConfigSchema = z.strictObject({
+  /** The service's own keys of the swarm file. */
+  service: z.unknown(),
+  models: z.array(z.string()),
+  collections: z.array(z.string()),
+  tools: z.record(z.string(), tool),
+  /** Absolute path of the service's own database. */
+  database: z.string(),
+  /** Absolute path of the socket on which city works are observed. */
+  observe: z.string(),
+});
+export type ServiceConfig = z.infer<typeof serviceConfigSchema>;
+
+export const issuerConfigSchema = z.strictObject({
+  /** Absolute path of the issuer's own folder. */
+  stateDir: z.string(),
+  /** SPKI, base64: verifies the launcher's attestations. */
+  launcherKey: z.string(),
+  /** Key id → SPKI, base64: verifies image signatures. */
+  ciKeys: z.record(z.string(), z.string()),
+  /** SPIFFE IDs that the launcher may have certified over its own keys. */
+  mintable: z.array(z.string()),
+});
+export type IssuerConfig = z.infer<typeof issuerConfigSchema>;

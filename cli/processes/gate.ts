@@ -1,0 +1,37 @@
+import { startGate } from '#bus/gate/gate.ts';
+import { nkeyFromSeed } from '#bus/gate/nkey.ts';
+import { livePolicy } from '../wiring/policy.ts';
+import { brokerOf, directoryOf, identityOf, runProcess, secretOf } from '../wiring/process.ts';
+
+runProcess(async (context) => {
+  const { start, report } = context;
+  const directory = directoryOf(start);
+  const policy = await livePolicy(start);
+  const source = await identityOf(context);
+  const { url, brokerId } = brokerOf(start);
+  const gate = await startGate({
+    connection: {
+      source,
+      url,
+      brokerId,
+      clock: Date.now,
+      random: Math.random,
+      nkeySeed: secretOf(start, 'gateSeed'),
+    },
+    issuer: nkeyFromSeed('account', secretOf(start, 'issuerSeed')),
+    member: (id) => directory.byId(id),
+    permissions: (id) => policy.permissions(id),
+    isRevoked: () => false,
+    onDecision: (outcome) => {
+      if (!outcome.ok) report({ type: 'refused', code: outcome.code, detail: outcome.detail });
+    },
+  });
+  return {
+    close: async () => {
+      await gate.close();
+      source.close();
+    },
+    status: () => ({ ...gate.status(), revision: policy.revision }),
+    onPolicy: (next) => policy.replace(next),
+  };
+});

@@ -1,0 +1,28 @@
+import { createPublicKey } from 'node:crypto';
+import { Socket } from 'node:net';
+import { startIssuer } from '#identity/issuer/issuer.ts';
+import { runProcess } from '../wiring/process.ts';
+import { issuerConfigSchema } from './configs.ts';
+
+/** Descriptor 4 is inherited at spawn: no other process can have its other end but the launcher. */
+const LAUNCHER_LINK_FD = 4;
+
+const spki = (base64: string) =>
+  createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
+
+runProcess(async ({ start }) => {
+  const config = issuerConfigSchema.parse(start.config);
+  const issuer = await startIssuer({
+    stateDir: config.stateDir,
+    socketPath: start.workloadSocket,
+    trustDomain: start.trustDomain,
+    link: new Socket({ fd: LAUNCHER_LINK_FD }),
+    launcherKey: spki(config.launcherKey),
+    ciKeys: new Map(Object.entries(config.ciKeys).map(([id, key]) => [id, spki(key)])),
+    mintable: config.mintable,
+  });
+  return {
+    close: () => issuer.close(),
+    status: () => ({ attestation: issuer.capability }),
+  };
+});

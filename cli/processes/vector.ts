@@ -1,0 +1,3 @@
+import { runService } from '../wiring/service-process.ts';
+
+runService('vector');

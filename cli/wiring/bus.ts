@@ -1,0 +1,25 @@
+import { randomBytes } from 'node:crypto';
+import { type BusClient, createBusClient } from '#bus/client/bus-client.ts';
+import type { Directory, Member } from '#bus/directory.ts';
+import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
+import type { X509Source } from '#identity/svid.ts';
+
+/** A member's bus client over the clock and randomness of this process. */
+export function openBus(options: {
+  readonly self: Member;
+  readonly directory: Directory;
+  readonly source: X509Source;
+  readonly url: string;
+  readonly brokerId: SpiffeId | string;
+}): Promise<BusClient> {
+  return createBusClient({
+    ...options,
+    brokerId: spiffeId(options.brokerId),
+    clock: Date.now,
+    random: (size) => randomBytes(size),
+    // Refusals are counted by the client and recorded in the ledger; the log has them at once.
+    onRefusal: ({ code, detail, presentedBy }) => {
+      process.stderr.write(`refused ${code} presented_by=${presentedBy ?? 'unknown'}: ${detail}\n`);
+    },
+  });
+}

@@ -1,0 +1,254 @@
+import { randomInt } from 'node:crypto';
+import type { Member } from '#bus/directory.ts';
+import { ensureStreams } from '#bus/streams.ts';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { X509Source } from '#identity/svid.ts';
+import type { LaunchContext } from '#runtime/launcher/launch.ts';
+import { launch } from '#runtime/launcher/launch.ts';
+import type { RunningProcess } from '#runtime/launcher/running.ts';
+import type { PlanEntry, ProcessPlan, StepPlan } from '#runtime/supervisor/plan.ts';
+import { workloadOf } from '#runtime/swarm-file/entries.ts';
+import { platformMember } from '#runtime/swarm-file/resolve.ts';
+import type { IssuerConfig } from '../processes/configs.ts';
+import { type Broker, type BrokerKeys, writeBrokerFiles } from './broker.ts';
+import { IMAGES, type ImageStore, imageOf } from './images.ts';
+import type { IssuerLink } from './issuer-link.ts';
+import { mintSvid, openMintedSource, trustBundles } from './minted-source.ts';
+import { messageOf } from './process.ts';
+import { agentConfig, type StartContext, serviceConfig, startMessage } from './start-messages.ts';
+
+const BROKER_TTL_SECONDS = 86_400;
+const SUPERVISOR_TTL_SECONDS = 3600;
+
+export interface PlanContext extends StartContext {
+  readonly images: ImageStore;
+  readonly issuer: IssuerLink;
+  readonly broker: Broker;
+  readonly keys: BrokerKeys;
+  readonly launcher: LaunchContext;
+  /** SPIFFE ID of the file that a sensor alone may read → real path. */
+  readonly inputs: ReadonlyMap<string, string>;
+  /** The supervisor's own identity is there; what it returns ends with the swarm. */
+  readonly onSupervisor: (source: X509Source) => Promise<Outcome<unknown>>;
+  readonly onSupervisorStop: () => Promise<void>;
+}
+
+/**
+ * The start of a swarm as data. Each entry begins when those before it are ready: identity first,
+ * then who may enter the broker, then the broker, the ledger, what agents use, and the agents.
+ */
+export function swarmPlan(context: PlanContext): PlanEntry[] {
+  const { swarm } = context;
+  const member = (name: Parameters<typeof platformMember>[1]): Member =>
+    platformMember(swarm.trustDomain, name);
+  const services = swarm.services.map((one) => one.member);
+  const agents = swarm.agents.map((one) => one.member);
+  const gates = ['gate-a', 'gate-b'] as const;
+  const serviceNames = services.map(({ token }) => token);
+  return [
+    issuerPlan(context),
+    certificates(context),
+    {
+      kind: 'process',
+      name: 'nats',
+      after: ['certificates'],
+      spiffeId: member('nats').id,
+      start: () => context.broker.start(),
+    },
+    ...gates.map((name) =>
+      nodePlan(context, member(name), ['nats'], () =>
+        startMessage(
+          context,
+          member(name),
+          {},
+          {
+            gateSeed: context.keys.gates[name]?.seed ?? '',
+            issuerSeed: context.keys.issuer.seed,
+          },
+        ),
+      ),
+    ),
+    streams(context),
+    supervisorStep(context),
+    nodePlan(context, member('ledger'), [...gates, 'streams'], () =>
+      startMessage(context, member('ledger'), {}),
+    ),
+    ...services.map((service) =>
+      nodePlan(context, service, ['platform-ledger'], () =>
+        startMessage(
+          context,
+          service,
+          serviceConfig(context, service),
+          service.name === 'llm' && context.upstreamApiKey !== undefined
+            ? { upstreamApiKey: context.upstreamApiKey }
+            : undefined,
+        ),
+      ),
+    ),
+    ...agents.map((agent) =>
+      nodePlan(context, agent, ['platform-ledger', ...serviceNames], () =>
+        startMessage(context, agent, agentConfig(swarm, agent)),
+      ),
+    ),
+  ];
+}
+
+function issuerPlan(context: PlanContext): ProcessPlan {
+  const { swarm, run, images } = context;
+  const spki = images.ciKey.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+  const config: IssuerConfig = {
+    stateDir: run.issuer,
+    launcherKey: context.issuer.publicKey,
+    ciKeys: { [images.ciKey.keyId]: spki },
+    mintable: [
+      platformMember(swarm.trustDomain, 'nats').id,
+      platformMember(swarm.trustDomain, 'supervisor').id,
+    ],
+  };
+  return {
+    kind: 'process',
+    name: 'issuer',
+    after: [],
+    start: async () => {
+      const image = images.images.get('issuer');
+      if (image === undefined) return refuse('IMAGE_UNREADABLE', 'no issuer image');
+      // Nobody attests the issuer: it is started from an image that the launcher verified itself.
+      if (!image.verified) return refuse('IMAGE_UNSIGNED', 'the issuer image is not signed by CI');
+      return launch(
+        {
+          name: 'issuer',
+          image,
+          hardening: IMAGES.issuer ?? 'plain',
+          withLink: true,
+          start: () => ({
+            type: 'start',
+            self: platformMember(swarm.trustDomain, 'supervisor'),
+            members: [],
+            trustDomain: swarm.trustDomain,
+            workloadSocket: run.workloadSocket,
+            config,
+          }),
+        },
+        context.launcher,
+      );
+    },
+    onReady: (running: RunningProcess) => context.issuer.adopt(running),
+  };
+}
+
+function nodePlan(
+  context: PlanContext,
+  member: Member,
+  after: readonly string[],
+  start: () => ReturnType<typeof startMessage>,
+): ProcessPlan {
+  const imageName = imageOf(member);
+  const input = context.inputs.get(member.id);
+  return {
+    kind: 'process',
+    name:
+      member.kind === 'platform' && member.name.startsWith('gate-') ? member.name : member.token,
+    after,
+    spiffeId: member.id,
+    start: async () => {
+      const image = context.images.images.get(imageName);
+      if (image === undefined) return refuse('IMAGE_UNREADABLE', `no image ${imageName}`);
+      return launch(
+        {
+          name: member.token,
+          image,
+          hardening: IMAGES[imageName] ?? 'sealed',
+          ...(input !== undefined && { readFiles: [input] }),
+          workload: workloadOf(member),
+          start,
+        },
+        context.launcher,
+      );
+    },
+  };
+}
+
+function certificates(context: PlanContext): StepPlan {
+  return {
+    kind: 'step',
+    name: 'certificates',
+    after: ['issuer'],
+    run: async () => {
+      const svid = await mintSvid(context.issuer, {
+        id: platformMember(context.swarm.trustDomain, 'nats').id,
+        ttlSeconds: BROKER_TTL_SECONDS,
+        dns: ['localhost'],
+        ip: ['127.0.0.1'],
+      });
+      if (!svid.ok) return svid;
+      const trust = await trustBundles(context.issuer);
+      if (!trust.ok) return trust;
+      await writeBrokerFiles(context.run, svid.value, trust.value);
+      return accept({});
+    },
+  };
+}
+
+/** Made by the pinned operator key, before the gates admit anybody. */
+function streams(context: PlanContext): StepPlan {
+  const { swarm } = context;
+  return {
+    kind: 'step',
+    name: 'streams',
+    after: ['nats'],
+    run: async () => {
+      const opened = await openSupervisorSource(context);
+      if (!opened.ok) return opened;
+      try {
+        await ensureStreams(
+          {
+            source: opened.value,
+            url: context.broker.url(),
+            brokerId: platformMember(swarm.trustDomain, 'nats').id,
+            nkeySeed: context.keys.operator.seed,
+            random: () => randomInt(2 ** 32) / 2 ** 32,
+            clock: Date.now,
+          },
+          {
+            kinds: swarm.kinds,
+            districts: [...new Set(swarm.agents.map(({ district }) => district))],
+            receivers: receiversOf(context),
+            ledger: platformMember(swarm.trustDomain, 'ledger'),
+          },
+        );
+        return accept({});
+      } catch (error) {
+        return refuse('STREAMS_NOT_MADE', messageOf(error));
+      } finally {
+        opened.value.close();
+      }
+    },
+  };
+}
+
+function openSupervisorSource({ issuer, swarm }: PlanContext): Promise<Outcome<X509Source>> {
+  const { id } = platformMember(swarm.trustDomain, 'supervisor');
+  return openMintedSource(issuer, { id, ttlSeconds: SUPERVISOR_TTL_SECONDS });
+}
+
+/** The supervisor enters the broker like everybody else: by the gate, with what policy grants. */
+function supervisorStep(context: PlanContext): StepPlan {
+  return {
+    kind: 'step',
+    name: 'supervisor',
+    after: ['gate-a', 'gate-b', 'streams'],
+    run: async () => {
+      const opened = await openSupervisorSource(context);
+      return opened.ok ? context.onSupervisor(opened.value) : opened;
+    },
+    undo: context.onSupervisorStop,
+  };
+}
+
+function receiversOf({ swarm }: PlanContext) {
+  const receivers = new Set(swarm.consumptions.map(({ receiver }) => receiver));
+  return [...receivers].map((member) => ({
+    member,
+    kinds: swarm.consumptions.filter((one) => one.receiver === member).map(({ kind }) => kind),
+  }));
+}

@@ -1,0 +1,113 @@
+import { createDirectory, type Directory } from '#bus/directory.ts';
+import { spiffeId } from '#identity/spiffe-id.ts';
+import type { X509Source } from '#identity/svid.ts';
+import { openX509Source } from '#identity/workload-api/client.ts';
+import type { FromChild, StartMessage, ToChild } from '#runtime/process-protocol.ts';
+
+/** What a process leaves running after its start; `close` ends it cleanly. */
+export interface Running {
+  close(): Promise<void>;
+  status?(): Readonly<Record<string, unknown>>;
+  /** New rules while running; a throw keeps the old ones. */
+  onPolicy?(policy: { readonly bundle: string; readonly data: unknown }): Promise<void>;
+}
+
+export interface ProcessContext {
+  readonly start: StartMessage;
+  readonly report: (message: FromChild) => void;
+}
+
+const STATUS_INTERVAL_MS = 500;
+
+/**
+ * The life of every Node process of a swarm: wait for the launcher's start message, run, say
+ * `ready`, leave when told to or when the launcher is gone. A process without a launcher does
+ * nothing: it has no attestation, so no identity either.
+ */
+export function runProcess(main: (context: ProcessContext) => Promise<Running>): void {
+  const report = (message: FromChild): void => {
+    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+  };
+  if (process.send === undefined) {
+    process.stderr.write("this is a process of a swarm: start one with 'swarmproof up'\n");
+    process.exit(2);
+  }
+  let running: Running | undefined;
+  let started = false;
+  // The launcher's end of this channel closes with the launcher, however it dies.
+  process.on('disconnect', () => process.exit(0));
+  process.on('SIGINT', () => {}); // The terminal's Ctrl-C reaches the whole group; the launcher decides.
+  const stop = async (): Promise<void> => {
+    await running?.close().catch(() => {});
+    process.exit(0);
+  };
+  process.on('SIGTERM', () => void stop());
+  process.on('message', (message: ToChild) => {
+    if (message.type === 'stop') void stop();
+    if (message.type === 'policy') {
+      running?.onPolicy?.(message).catch((error: unknown) => {
+        process.stderr.write(`policy not loaded, the old rules stay: ${messageOf(error)}\n`);
+      });
+    }
+    if (message.type === 'start' && !started) {
+      started = true;
+      main({ start: message, report }).then(
+        (result) => {
+          running = result;
+          report({ type: 'ready' });
+          const sendStatus = (): void => {
+            const status = result.status?.();
+            if (status !== undefined) report({ type: 'status', status });
+          };
+          sendStatus();
+          setInterval(sendStatus, STATUS_INTERVAL_MS).unref();
+        },
+        (error: unknown) => {
+          report({ type: 'fatal', detail: messageOf(error) });
+          process.stderr.write(`${messageOf(error)}\n`);
+          process.exit(1);
+        },
+      );
+    }
+  });
+}
+
+/** Everyone of the swarm, from the start message. */
+export function directoryOf(start: StartMessage): Directory {
+  return createDirectory(start.members);
+}
+
+/**
+ * The process's own identity by the Workload API. Where it is refused the launcher is told, and
+ * this waits on: a process in quarantine lives, and gets nothing.
+ */
+export async function identityOf({ start, report }: ProcessContext): Promise<X509Source> {
+  return await openX509Source({
+    socketPath: start.workloadSocket,
+    trustDomain: start.trustDomain,
+    onState: (state) => {
+      if (state.kind === 'denied') report({ type: 'quarantined', detail: state.detail });
+    },
+  });
+}
+
+export function brokerOf(start: StartMessage): {
+  url: string;
+  brokerId: ReturnType<typeof spiffeId>;
+} {
+  if (start.natsUrl === undefined || start.brokerId === undefined) {
+    throw new Error('start message names no broker');
+  }
+  return { url: start.natsUrl, brokerId: spiffeId(start.brokerId) };
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** @throws Error naming the secret, never its value. */
+export function secretOf(start: StartMessage, name: string): string {
+  const secret = start.secrets?.[name];
+  if (secret === undefined) throw new Error(`start message carries no secret "${name}"`);
+  return secret;
+}

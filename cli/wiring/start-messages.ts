@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import type { Member } from '#bus/directory.ts';
+import type { StartMessage } from '#runtime/process-protocol.ts';
+import type { RunFolder } from '#runtime/run-folder.ts';
+import { policyData } from '#runtime/swarm-file/policy-data.ts';
+import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import type { AgentConfig, ServiceConfig } from '../processes/configs.ts';
+
+export interface StartContext {
+  readonly swarm: Swarm;
+  readonly run: RunFolder;
+  /** OPA bundle, base64. */
+  readonly policyBundle: string;
+  readonly natsUrl: () => string;
+  readonly upstreamApiKey?: string;
+}
+
+/** Where the city works show their state to whoever stands outside the swarm. */
+export function observeSocket(run: RunFolder): string {
+  return join(run.path, 'works.sock');
+}
+
+/** What every process is told, with its own part. Who decides gets the policy; no one else. */
+export function startMessage(
+  context: StartContext,
+  self: Member,
+  config: unknown,
+  secrets?: Readonly<Record<string, string>>,
+): StartMessage {
+  const { swarm, run } = context;
+  const decides =
+    self.kind === 'service' || self.role.startsWith('gate-') || self.role === 'ledger';
+  return {
+    type: 'start',
+    self,
+    members: swarm.members,
+    trustDomain: swarm.trustDomain,
+    workloadSocket: run.workloadSocket,
+    natsUrl: context.natsUrl(),
+    brokerId: platformMember(swarm.trustDomain, 'nats').id,
+    ...(decides && { policy: { bundle: context.policyBundle, data: policyData(swarm) } }),
+    config,
+    ...(secrets && { secrets }),
+  };
+}
+
+export function agentConfig(swarm: Swarm, member: Member): AgentConfig {
+  const spec = swarm.agents.find((agent) => agent.member.id === member.id);
+  const grants = swarm.grants[member.id];
+  if (spec === undefined || grants === undefined) throw new Error(`no agent ${member.id}`);
+  const routes = swarm.routes.filter(({ sender }) => sender === member.id);
+  const granted = Object.entries(swarm.tools).filter(([name]) => grants.tools.includes(name));
+  return {
+    role: spec.config,
+    consumes: [...grants.consume],
+    receivers: Object.fromEntries(routes.map(({ kind, receivers }) => [kind, [...receivers]])),
+    models: [...grants.models],
+    tools: Object.fromEntries(granted),
+  };
+}
+
+export function serviceConfig(context: StartContext, member: Member): ServiceConfig {
+  const { swarm, run } = context;
+  const spec = swarm.services.find((service) => service.member.id === member.id);
+  if (spec === undefined) throw new Error(`no service ${member.id}`);
+  return {
+    service: spec.config,
+    models: [...spec.models],
+    collections: Object.keys(spec.collections),
+    tools: swarm.tools,
+    database: join(run.path, `${member.name}.db`),
+    observe: observeSocket(run),
+  };
+}
