@@ -99,6 +99,7 @@ export function createServiceApp(options: ServiceAppOptions = {}): FastifyInstan
 export function openDoor(
   app: FastifyInstance,
 ): (verified: Verified<Uint8Array>) => Promise<ServiceReply> {
+  let ready: PromiseLike<unknown> | undefined;
   return async (verified) => {
     const parsed = parseRequest(verified.payload);
     if (!parsed.ok) return refused(400, 'ENVELOPE_INVALID', parsed.detail);
@@ -106,7 +107,8 @@ export function openDoor(
     if (path.length > MAX_PATH || !PATH.test(path)) {
       return refused(400, 'ENVELOPE_INVALID', 'the path is not one a service can have');
     }
-    await app.ready();
+    ready ??= app.ready();
+    await ready;
     const exchange: Exchange = { peer: peerOf(verified), tool: undefined };
     const reply = await inject(
       (req, res) => {

@@ -24,13 +24,15 @@ export type { DecisionLogEntry } from './authorize.ts';
 export type { ServiceReply } from './door.ts';
 export type { CallWorks, ToolData } from './mcp/tools.ts';
 
-const baseUrl = z.url({ protocol: /^https?$/, error: 'an http or https URL' }).refine(
-  (text) => {
-    const url = new URL(text);
-    return url.username === '' && url.password === '';
-  },
-  { error: 'no user or password in the URL; the key is given as a secret at start' },
-);
+const baseUrl = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), {
+    error: 'an http or https URL, such as http://127.0.0.1:11434/v1',
+    abort: true,
+  })
+  .refine((text) => new URL(text).username === '' && new URL(text).password === '', {
+    error: 'no user or password in the URL; the key is given as a secret at start',
+  });
 const upstream = z.strictObject({
   baseUrl,
   timeoutMs: z.int().min(100).max(120_000).default(20_000),

@@ -133,7 +133,8 @@ async function models(deps: LlmDeps, request: FastifyRequest, reply: FastifyRepl
       deps.authorize(request.peer, route, {
         action: id === EMBEDDING_MODEL ? 'embeddings' : 'chat',
         resource: { type: 'model', id },
-        context: { usage },
+        // Tells readers of the log that nobody tried to use the model.
+        context: { usage, listing: true },
       }).allow,
   );
   return reply.send({

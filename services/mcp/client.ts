@@ -46,6 +46,8 @@ export type CallTool<Cause extends string> = (
 const REVISION = '2026-07-28';
 /** Never resolved: requests go through `send`. */
 const ADDRESS = new URL('http://mcp/mcp');
+/** Longer than the bus's own limit, which should speak first. */
+const DEFAULT_TIMEOUT_MS = 30_000;
 const NO_BODY: ReadonlySet<number> = new Set([101, 202, 204, 205, 304]);
 
 const SERVER: DiscoverResult = {
@@ -60,7 +62,11 @@ const SERVER: DiscoverResult = {
  * The official client over an injected transport function, without sessions: one client per call,
  * so that the causes of one call cannot be mixed up with another's that runs at the same time.
  */
-export function createToolCaller<Cause extends string>(send: SendMcp<Cause>): CallTool<Cause> {
+export function createToolCaller<Cause extends string>(
+  send: SendMcp<Cause>,
+  options: { readonly timeoutMs?: number } = {},
+): CallTool<Cause> {
+  const timeout = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   return async (name, given, causes) => {
     let refused: Outcome<McpAnswer> | undefined;
     const transport = new StreamableHTTPClientTransport(ADDRESS, {
@@ -80,6 +86,8 @@ export function createToolCaller<Cause extends string>(send: SendMcp<Cause>): Ca
           throw new Error(answered.code);
         }
         const { status, contentType, body } = answered.value;
+        refused = serviceRefusal(status, body);
+        if (refused !== undefined) throw new Error('refused');
         return new Response(NO_BODY.has(status) ? null : body, {
           status,
           headers: { 'content-type': contentType },
@@ -92,15 +100,29 @@ export function createToolCaller<Cause extends string>(send: SendMcp<Cause>): Ca
     );
     try {
       await client.connect(transport, { prior: { kind: 'modern', discover: SERVER } });
-      const result = await client.callTool({ name, arguments: { ...given } });
+      const result = await client.callTool({ name, arguments: { ...given } }, { timeout });
       return accept(answerOf(result));
     } catch (error) {
       if (refused !== undefined && !refused.ok) return refused;
       return refuse('MCP_FAILED', error instanceof Error ? error.message : 'the call failed');
     } finally {
-      await client.close();
+      await client.close().catch(() => {});
     }
   };
+}
+
+/** The door's own refusals carry a code of the services; errors of JSON-RPC are the SDK's to read. */
+function serviceRefusal(status: number, body: string): Outcome<McpAnswer> | undefined {
+  if (status < 400) return undefined;
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(body);
+  } catch {
+    return refuse('MCP_FAILED', `the tool server answered ${status}`);
+  }
+  const error = isObject(parsed) && isObject(parsed.error) ? parsed.error : {};
+  if (typeof error.code !== 'string') return undefined;
+  return refuse(error.code, typeof error.message === 'string' ? error.message : '');
 }
 
 function answerOf(result: {

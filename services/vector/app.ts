@@ -18,7 +18,14 @@ export interface VectorDeps {
 const name = z.string().regex(/^[a-z0-9](?:[a-z0-9_-]{0,46}[a-z0-9])?$/);
 const params = z.object({ name });
 const text = z.string().min(1).max(8_192);
-const vector = z.array(z.number()).min(1).max(8_192);
+/** A vector without a direction has no cosine: sqlite-vec gives it no distance, and it would rank first. */
+const vector = z
+  .array(z.number().min(-1e6).max(1e6))
+  .min(1)
+  .max(8_192)
+  .refine((values) => values.some((value) => Math.abs(value) > 1e-6), {
+    error: 'a vector is not zero',
+  });
 const k = z.int().min(1).max(50).default(3);
 const queryBody = z.union([z.strictObject({ text, k }), z.strictObject({ vector, k })]);
 const point = z.strictObject({

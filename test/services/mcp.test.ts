@@ -277,6 +277,33 @@ test('when no answer comes over the bus, the caller gets the refusal of the bus'
   });
 });
 
+test.each([
+  [{ status: 500, body: '{"error":{"code":"INTERNAL","message":"m"}}' }, 'INTERNAL'],
+  [{ status: 502, body: '<html>' }, 'MCP_FAILED'],
+  [{ status: 200, body: '{"jsonrpc":"2.0","id":99,"result":{}}' }, 'MCP_FAILED'],
+  [{ status: 200, body: 'nonsense' }, 'MCP_FAILED'],
+])('an answer that is no tool result is a refusal: %j', async (answer, code) => {
+  const call = createToolCaller(
+    async () => accept({ contentType: 'application/json', ...answer }),
+    {
+      timeoutMs: 300,
+    },
+  );
+  expect(await call('valve.status', {}, [])).toMatchObject({ ok: false, code });
+});
+
+test('calls at the same time keep their causes apart', async () => {
+  const seen: [string, readonly string[]][] = [];
+  const { send } = city();
+  const over = send();
+  const call = createToolCaller<string>(async (request, causes) => {
+    seen.push([JSON.parse(request.body).params.arguments.delta_pct, causes]);
+    return over(request);
+  });
+  await Promise.all([1, 2, 3, 4].map((n) => call('valve.set', { delta_pct: n }, [`cause-${n}`])));
+  expect(seen.map(([n, causes]) => causes[0] === `cause-${n}`)).toEqual([true, true, true, true]);
+});
+
 test('tool data that cannot be run is refused at start, by name', () => {
   const unknown = { 'door.open': { highRisk: false, arguments: {} } };
   expect(() => buildTools(unknown, WORKS_TOOLS)).toThrow('no tool "door.open"');

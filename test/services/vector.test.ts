@@ -126,6 +126,15 @@ test('one misfit among the points, and none is written', async () => {
   expect(store.count('runbooks')).toBe(before);
 });
 
+test('a point without a direction, which would be found first by everyone, is refused', async () => {
+  const { query, write } = vector();
+  const zero = new Array(EMBEDDING_DIMENSION).fill(0);
+  expect(errorCode(await write([{ id: 'zero', text: 'z', vector: zero }]))).toBe('BODY_INVALID');
+  const one = [1, ...zero.slice(1)];
+  expect(json(await write([{ id: 'one', text: 'z', vector: one }]))).toEqual({ upserted: 1 });
+  expect(points(await query({ text: 'flooding', k: 1 }))[0]?.id).toBe('flooding');
+});
+
 test('collections do not see each other, and an unknown one is named as such', async () => {
   const { query, write } = vector();
   await write([{ id: 'n1', text: 'flooding at the mill' }], TRAINER, 'incident-notes');
@@ -141,6 +150,8 @@ test.each([
   ['both', { text: 'a', vector: [1] }],
   ['k too large', { text: 'a', k: 5_000 }],
   ['a vector that is not numbers', { vector: ['1'] }],
+  ['a vector without a direction', { vector: new Array(EMBEDDING_DIMENSION).fill(0) }],
+  ['a number too large for a float', { vector: [1e300] }],
 ])('a query with %s is refused', async (_what, body) => {
   const { query, log } = vector();
   expect(errorCode(await query(body))).toBe('BODY_INVALID');

@@ -60,7 +60,7 @@ export function verified(
 }
 
 /** The envelope of a request; objects become JSON bodies. */
-export function http(method: string, path: string, body?: unknown) {
+export function http<M extends string>(method: M, path: string, body?: unknown) {
   const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
   return { method, path, contentType: 'application/json', body: text };
 }
