@@ -41,6 +41,11 @@ export const WORKLOAD_CODES = {
   WORKLOAD_FIELD_EMPTY: 'A mandatory field of a Workload API message is empty.',
   WORKLOAD_SVID_INVALID: 'An SVID was pushed whose chain, key and SPIFFE ID do not agree.',
 } as const;
+export const ENDPOINT_CODES = {
+  ENDPOINT_INVALID: 'The address of a Workload API is neither unix:///path nor tcp://IP:port.',
+} as const;
+export type EndpointCode = keyof typeof ENDPOINT_CODES;
+
 export type WorkloadCode = keyof typeof WORKLOAD_CODES | BundleCode;
 
 export const PEER_CODES = {

@@ -168,12 +168,15 @@ class X509Watch implements X509Source {
       this.#report({ kind: 'unavailable', detail: 'the stream ended without a message' });
       return { kind: 'retry' };
     } catch (error) {
-      const { code, rawMessage } = ConnectError.from(error);
+      const { code, rawMessage, metadata } = ConnectError.from(error);
       if (closing.aborted) return { kind: 'closed' };
-      if (code === Code.InvalidArgument || code === Code.Unimplemented) {
+      // The library gives the same codes to its own troubles, such as a message that was cut short:
+      // only a status that the server sent is its answer.
+      const answered = metadata.has('grpc-status');
+      if (answered && (code === Code.InvalidArgument || code === Code.Unimplemented)) {
         return { kind: 'fatal', detail: `${Code[code]}: ${rawMessage}` };
       }
-      if (code === Code.PermissionDenied) {
+      if (answered && code === Code.PermissionDenied) {
         // 5.2.1: all identities are taken away, on a live stream too.
         this.#unload(`denied: ${rawMessage}`);
         this.#report({ kind: 'denied', detail: rawMessage });

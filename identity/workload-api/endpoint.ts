@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import type { EndpointCode } from '../codes.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 
 export type Endpoint =
@@ -12,7 +13,7 @@ const TCP = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[0-9.]+):(\d{1,5})$/;
  * Reads the value of `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint, section 4): `unix:///abs/path` or
  * `tcp://IP:port`. A plain absolute path is taken as a Unix socket too.
  */
-export function parseEndpoint(text: string): Outcome<Endpoint, 'ENDPOINT_INVALID'> {
+export function parseEndpoint(text: string): Outcome<Endpoint, EndpointCode> {
   const path = text.startsWith('/') ? text : UNIX.exec(text)?.[1];
   if (path !== undefined && !path.includes('\0')) return accept({ kind: 'unix', path });
   const [, address = '', digits = ''] = TCP.exec(text) ?? [];

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { SvidCode } from '../codes.ts';
-import { accept, type Outcome, type Refused, refuse } from '../outcome.ts';
+import { type Refused, refuse } from '../outcome.ts';
 import { parseSpiffeId, pathOf } from '../spiffe-id.ts';
 import type { X509Bundle } from '../svid.ts';
 import { type Certificate, readCertificate } from './certificate.ts';
@@ -27,12 +27,6 @@ export interface Link {
   readonly library: X509Certificate;
 }
 
-/** The time in which a whole path holds: the overlap of all its certificates. */
-export interface Validity {
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-}
-
 /**
  * `undefined` when either reading fails, so that no certificate has only one. `known` is the
  * library's reading of the same bytes, where there is one already.
@@ -52,24 +46,23 @@ export function readLink(bytes: Uint8Array, known?: X509Certificate): Link | und
 /**
  * Path validation (RFC 5280, section 6) from `chain[0]` to an authority of `bundle`, in the order
  * given. Certificates after the one that an authority signed are not needed and not believed.
+ * Returns what is wrong, or `undefined`.
  */
 export function checkPath(
   chain: readonly Link[],
   bundle: X509Bundle,
   now: Date,
-): Outcome<Validity, SvidCode> {
+): Refused<SvidCode> | undefined {
   const authorities = bundle.authorities.map((one) => readLink(new Uint8Array(one.raw), one));
-  const path: Link[] = [];
   let below = 0;
   for (const [index, subject] of chain.entries()) {
-    path.push(subject);
     const weak = checkStrength(subject);
     if (weak !== undefined) return weak;
     let failure: Refused<SvidCode> | undefined;
     for (const authority of authorities) {
       if (authority === undefined || !isNamedSigner(authority, subject)) continue;
       const refused = checkSigner(authority, subject, below, now);
-      if (refused === undefined) return accept(overlap([...path, authority]));
+      if (refused === undefined) return undefined;
       // A wrong key under the right name says less than any other reason.
       if (failure === undefined || failure.code === 'SVID_SIGNATURE_INVALID') failure = refused;
     }
@@ -84,14 +77,6 @@ export function checkPath(
     if (!isNamedSigner(next, next)) below += 1;
   }
   return refuse('SVID_SIGNER_UNKNOWN', 'the chain ends before an authority');
-}
-
-function overlap(path: readonly Link[]): Validity {
-  const times = path.map(({ certificate }) => certificate);
-  return {
-    notBefore: new Date(Math.max(...times.map(({ notBefore }) => notBefore.getTime()))),
-    notAfter: new Date(Math.min(...times.map(({ notAfter }) => notAfter.getTime()))),
-  };
 }
 
 function isNamedSigner(signer: Link, subject: Link): boolean {

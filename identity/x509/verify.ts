@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import type { SvidCode } from '../codes.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { trustDomainOf } from '../spiffe-id.ts';
-import type { BundleSet, VerifiedSvid, X509Bundle } from '../svid.ts';
+import type { BundleSet, VerifiedSvid } from '../svid.ts';
 import { checkLeaf } from './leaf.ts';
-import { checkPath, type Link, readLink, type Validity } from './path.ts';
+import { checkPath, type Link, readLink } from './path.ts';
 
 /** Bounds on what a stranger can make a verifier read. A leaf with a 2,048-byte ID has under 4 KiB. */
 const MAX_CHAIN = 8;
@@ -20,23 +20,6 @@ export function verifyX509Svid(
   bundles: BundleSet,
   now: Date,
 ): Outcome<VerifiedSvid, SvidCode> {
-  const verified = verifyPath(chain, bundles, now);
-  return verified.ok ? accept(verified.value.svid) : verified;
-}
-
-/** As `verifyX509Svid`, with what a cache needs to know. */
-export interface VerifiedPath {
-  readonly svid: VerifiedSvid;
-  /** The bundle that it was verified against: the answer holds for this object alone. */
-  readonly bundle: X509Bundle;
-  readonly validity: Validity;
-}
-
-export function verifyPath(
-  chain: readonly Uint8Array[],
-  bundles: BundleSet,
-  now: Date,
-): Outcome<VerifiedPath, SvidCode> {
   if (chain.length === 0) return refuse('SVID_CHAIN_EMPTY', 'the chain is empty');
   if (chain.length > MAX_CHAIN || chain.some((der) => der.length > MAX_CERTIFICATE_BYTES)) {
     return refuse('SVID_CHAIN_TOO_LONG', `at most ${MAX_CHAIN} certificates of 16 KiB are read`);
@@ -61,11 +44,10 @@ export function verifyPath(
     return refuse('SVID_NOT_YET_VALID', `valid from ${notBefore.toISOString()}`);
   }
   if (now > notAfter) return refuse('SVID_EXPIRED', `expired at ${notAfter.toISOString()}`);
-  const path = checkPath(links, bundle, now);
-  if (!path.ok) return path;
+  const refused = checkPath(links, bundle, now);
+  if (refused !== undefined) return refused;
   const thumbprint = thumbprintOf(raw);
-  const svid = { id: id.value, leaf: leaf.library, notBefore, notAfter, serial, thumbprint };
-  return accept({ svid, bundle, validity: path.value });
+  return accept({ id: id.value, leaf: leaf.library, notBefore, notAfter, serial, thumbprint });
 }
 
 /** base64url(SHA-256(leaf DER)): the JOSE header `x5t#S256`. */

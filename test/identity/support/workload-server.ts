@@ -1,6 +1,11 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Http2Session } from 'node:http2';
+import {
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+} from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
@@ -31,6 +36,8 @@ export interface WorkloadServer {
   readonly path: string;
   /** The next call that arrives, or has arrived and was not taken. */
   next(): Promise<Stream>;
+  /** Answers the next call in the raw. */
+  interceptNext(answer: (response: Http2ServerResponse) => void): void;
   /** Cuts all connections without a word. */
   cut(): void;
   /** Stops listening; the socket file is gone. `listen` brings it back. */
@@ -67,7 +74,8 @@ export async function startWorkloadServer(): Promise<WorkloadServer> {
   const arrivals = queue<Stream>();
   const sessions = new Set<Http2Session>();
 
-  const handler = connectNodeAdapter({
+  let intercept: ((response: Http2ServerResponse) => void) | undefined;
+  const api = connectNodeAdapter({
     routes(router) {
       router.service(SpiffeWorkloadAPI, {
         async *fetchX509SVID(_request, context) {
@@ -94,6 +102,12 @@ export async function startWorkloadServer(): Promise<WorkloadServer> {
     },
   });
 
+  const handler = (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    const answer = intercept;
+    intercept = undefined;
+    if (answer === undefined) api(request, response);
+    else answer(response);
+  };
   let server = createServer(handler);
   async function listen(): Promise<void> {
     server = createServer(handler);
@@ -118,6 +132,9 @@ export async function startWorkloadServer(): Promise<WorkloadServer> {
   return {
     path,
     next: () => arrivals.take(),
+    interceptNext(answer) {
+      intercept = answer;
+    },
     cut,
     stopListening,
     listen,

@@ -245,6 +245,30 @@ describe('the end of a stream', () => {
     expect(draws).toHaveLength(1);
   });
 
+  // The library calls each of these InvalidArgument, PermissionDenied or Unimplemented by itself.
+  test.each([
+    [
+      'a message that is cut short',
+      { 'content-type': 'application/grpc' },
+      200,
+      [0, 0, 0, 0, 99, 1],
+    ],
+    ['bytes that are no message', { 'content-type': 'application/grpc' }, 200, [0, 0, 0, 0, 1, 7]],
+    ['403 of something that is no gRPC', {}, 403, []],
+    ['404 of something that is no gRPC', {}, 404, []],
+  ])('%s is no answer of the server: it is asked again', async (_what, headers, status, bytes) => {
+    const { source, stream } = await ready();
+    server.interceptNext((response) => {
+      response.writeHead(status, headers);
+      response.end(Uint8Array.from(bytes));
+    });
+    stream.end();
+    (await server.next()).send(await message(OTHER_ID));
+    await once(events, 'ready');
+    expect(kinds()).toEqual(['ready', 'unavailable', 'ready']);
+    expect(source.svid().id).toBe(OTHER_ID);
+  });
+
   test('close ends the call, and nothing is handed out any more', async () => {
     const { source, stream } = await ready();
     source.close();

@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { X509SVIDResponseSchema } from '#identity/workload-api/generated/workload_pb.ts';
 import { readX509Update } from '#identity/workload-api/x509-update.ts';
@@ -110,6 +111,30 @@ describe('the message is discarded', () => {
     expect(read({ svids }, 'else.example')).toMatchObject({ code: 'WORKLOAD_SVID_INVALID' });
     expect(read({ svids: [svidOf(leaf, ID, root)] }, OWN).ok).toBe(true);
   });
+});
+
+test('a message with any octet changed is taken or discarded, and never throws', () => {
+  const init = {
+    svids: [svidOf(leaf, ID, root)],
+    federatedBundles: { 'spiffe://a.b': foreign.der },
+  };
+  const wire = toBinary(X509SVIDResponseSchema, create(X509SVIDResponseSchema, init));
+  const changes = fc.tuple(fc.nat({ max: wire.length - 1 }), fc.integer({ min: 1, max: 255 }));
+  fc.assert(
+    fc.property(changes, ([at, mask]) => {
+      const copy = wire.slice();
+      copy[at] = (copy[at] ?? 0) ^ mask;
+      let message: ReturnType<typeof fromBinary<typeof X509SVIDResponseSchema>>;
+      try {
+        message = fromBinary(X509SVIDResponseSchema, copy);
+      } catch {
+        return; // Not a message: the transport says so.
+      }
+      const outcome = readX509Update(message);
+      if (!outcome.ok) expect(outcome.detail).not.toContain('\n');
+    }),
+    { numRuns: 400 },
+  );
 });
 
 describe('federated bundles', () => {
