@@ -1,0 +1,276 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { createPlaces } from '#bus/client/places.ts';
+import type { Verified } from '#bus/verified.ts';
+import { type Refused, refuse } from '#identity/outcome.ts';
+import type { AgentBus, CallTool } from './bus.ts';
+import type { AgentCode } from './codes.ts';
+import type { AgentEvent, Intent, Role } from './roles/role.ts';
+import type { Source } from './sources/source.ts';
+import { inert } from './text.ts';
+
+export interface LoopOptions<State> {
+  readonly role: Role<State>;
+  readonly bus: AgentBus;
+  /** Message kinds that the agent consumes. */
+  readonly consumes: readonly string[];
+  /** Receivers of what it publishes, by kind. */
+  readonly audience: Readonly<Record<string, readonly string[]>>;
+  readonly source?: Source;
+  readonly callTool?: CallTool;
+  /** Service and tool calls under way at the same time. */
+  readonly concurrency: number;
+  readonly onNote: (code: AgentCode, detail: string) => void;
+}
+
+export interface LoopStatus {
+  /** `done`: the source has ended and every message is acknowledged. */
+  readonly phase: 'running' | 'draining' | 'done' | 'stopped';
+  readonly received: number;
+  readonly published: number;
+  /** Messages given up because the loop was stopped before the bus took them. */
+  readonly failed: number;
+  /** Known when the loop is done; before that, see the bus's own figures. */
+  readonly acknowledged: number | undefined;
+  readonly calls: number;
+  readonly timeouts: number;
+  readonly notes: Readonly<Partial<Record<AgentCode, number>>>;
+  readonly role: Readonly<Record<string, number>>;
+}
+
+export interface Loop {
+  status(): LoopStatus;
+  /** Resolves when the source has ended and all was acknowledged; never for agents without one. */
+  readonly done: Promise<void>;
+  /** Takes nothing more, finishes what is under way, waits for acknowledgements at most `drainMs`. */
+  stop(drainMs?: number): Promise<void>;
+}
+
+const DRAIN_MS = 3000;
+const FIRST_RETRY_MS = 100;
+const LAST_RETRY_MS = 5000;
+
+/** Runs a role: events in order through its pure step, intents against the bus. */
+export function startLoop<State>(options: LoopOptions<State>): Loop {
+  const { role, bus, onNote } = options;
+  const stopping = new AbortController();
+  const places = createPlaces(options.concurrency);
+  const notes: Partial<Record<AgentCode, number>> = {};
+  const work = new Set<Promise<void>>();
+  let state = role.initial;
+  let phase: LoopStatus['phase'] = 'running';
+  let received = 0;
+  let published = 0;
+  let failed = 0;
+  let acknowledged: number | undefined;
+  let calls = 0;
+  let timeouts = 0;
+
+  function say(code: AgentCode, detail: string): void {
+    notes[code] = (notes[code] ?? 0) + 1;
+    onNote(code, detail);
+  }
+
+  /** Steps at once; `started` resolves when its calls have a place, `done` when all is finished. */
+  function dispatch(event: AgentEvent): { started: Promise<void>; done: Promise<void> } {
+    const step = role.step(state, event);
+    state = step.state;
+    const running = step.intents.map(execute);
+    return {
+      started: settled(running.map((each) => each.started)),
+      done: settled(running.map((each) => each.done)),
+    };
+  }
+
+  function execute(intent: Intent): { started: Promise<void>; done: Promise<void> } {
+    switch (intent.kind) {
+      case 'note': {
+        say(intent.code, intent.detail);
+        return { started: Promise.resolve(), done: Promise.resolve() };
+      }
+      case 'publish': {
+        const done = track(publish(intent));
+        return { started: done, done };
+      }
+      case 'call':
+      case 'tool': {
+        const started = places.enter();
+        return { started, done: track(started.then(() => call(intent))) };
+      }
+      default:
+        return intent satisfies never;
+    }
+  }
+
+  function track(promise: Promise<void>): Promise<void> {
+    work.add(promise);
+    void promise.finally(() => work.delete(promise));
+    return promise;
+  }
+
+  async function publish(intent: Extract<Intent, { kind: 'publish' }>): Promise<void> {
+    const { message: kind, recordKind, causes, payload } = intent;
+    const audience = options.audience[kind] ?? [];
+    // The bus rejects while the process has no identity, for example; nothing is lost meanwhile.
+    for (let wait = FIRST_RETRY_MS; ; wait = Math.min(2 * wait, LAST_RETRY_MS)) {
+      try {
+        await bus.send({ kind, audience, causes, payload, recordKind });
+        published += 1;
+        return;
+      } catch (error) {
+        say('PUBLISH_FAILED', inert(`${kind}: ${messageOf(error)}`, 300));
+      }
+      if (stopping.signal.aborted) break;
+      await pause(wait, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+    failed += 1;
+  }
+
+  /** The place is free again before what follows is stepped: that may need one itself. */
+  async function call(intent: Extract<Intent, { kind: 'call' | 'tool' }>): Promise<void> {
+    calls += 1;
+    const event = await within(intent.timeoutMs, intent.ref, () => ask(intent));
+    places.leave();
+    if (event.kind === 'failure' && event.code === 'CALL_TIMEOUT') timeouts += 1;
+    await dispatch(event).done;
+  }
+
+  async function ask(intent: Extract<Intent, { kind: 'call' | 'tool' }>): Promise<AgentEvent> {
+    const { ref, causes } = intent;
+    if (intent.kind === 'tool') {
+      const { callTool } = options;
+      const acted = await guarded(async () =>
+        callTool === undefined
+          ? refuse('NO_TOOLS', 'this agent calls no tools')
+          : callTool(intent.tool, intent.arguments, causes),
+      );
+      return acted.ok
+        ? { kind: 'acted', ref, answer: acted.value }
+        : { kind: 'failure', ref, ...why(acted) };
+    }
+    const { service, request, timeoutMs } = intent;
+    const answered = await guarded(() =>
+      bus.request({ service, request, causes, timeoutMs, recordKind: 'tool.call' }),
+    );
+    return answered.ok
+      ? { kind: 'result', ref, response: answered.payload, recordId: answered.recordId }
+      : { kind: 'failure', ref, ...why(answered) };
+  }
+
+  async function pump(source: Source): Promise<void> {
+    let first = true;
+    try {
+      for await (const item of source.items) {
+        if (!first && source.intervalMs > 0) {
+          await pause(source.intervalMs, undefined, { signal: stopping.signal }).catch(() => {});
+        }
+        first = false;
+        if (stopping.signal.aborted) break;
+        // The bus takes a reading when it has room: until then nothing more is read.
+        await dispatch({ kind: 'input', source: source.name, item }).done;
+      }
+    } catch (error) {
+      const detail = messageOf(error);
+      await dispatch({ kind: 'input', source: source.name, item: { kind: 'broken', detail } }).done;
+    }
+  }
+
+  async function onMessage(message: Verified<Uint8Array>, kind: string): Promise<void> {
+    received += 1;
+    const { recordId, payload, sender } = message;
+    const event = { recordId, sender: sender.token, kind, payload };
+    // Acknowledged when its calls have begun, not ended: a slow service does not hold up the stream,
+    // and an order is not delivered again to be given twice. `concurrency` bounds what is open.
+    await dispatch({ kind: 'message', message: event }).started;
+  }
+
+  const consumers = options.consumes.map((kind) =>
+    bus.consume({ kind, handler: (message) => onMessage(message, kind) }),
+  );
+
+  const { source } = options;
+  const pumped = source === undefined ? undefined : pump(source);
+  const done = (pumped ?? new Promise<never>(() => {})).then(async () => {
+    if (stopping.signal.aborted) return;
+    phase = 'draining';
+    await bus.flush();
+    acknowledged = published;
+    if (!stopping.signal.aborted) phase = 'done';
+  });
+  // A flush that fails because the bus was closed is the end of `stop`, not an unhandled fault.
+  done.catch(() => undefined);
+
+  return {
+    status: () => ({
+      phase,
+      received,
+      published,
+      failed,
+      acknowledged,
+      calls,
+      timeouts,
+      notes: { ...notes },
+      role: role.status(state),
+    }),
+    done,
+    async stop(drainMs = DRAIN_MS) {
+      if (phase === 'running') phase = 'draining';
+      stopping.abort();
+      const finish = async () => {
+        await Promise.all(consumers.map((consumer) => consumer.close()));
+        await pumped;
+        while (work.size > 0) await settled([...work]);
+        await bus.flush();
+        acknowledged = published;
+      };
+      const late = new AbortController();
+      await Promise.race([
+        finish().catch(() => undefined),
+        pause(drainMs, undefined, { signal: late.signal }).catch(() => undefined),
+      ]);
+      late.abort();
+      phase = 'stopped';
+    },
+  };
+}
+
+async function settled(promises: readonly Promise<void>[]): Promise<void> {
+  await Promise.allSettled(promises);
+}
+
+function why({ code, detail }: { readonly code: string; readonly detail: string }) {
+  return { code, detail };
+}
+
+/** A rejection (no such service, no identity now) is one more refusal for a role. */
+async function guarded<T>(ask: () => Promise<T>): Promise<T | Refused> {
+  try {
+    return await ask();
+  } catch (error) {
+    return refuse('CALL_FAILED', messageOf(error));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : 'unknown error';
+}
+
+async function within(
+  timeoutMs: number,
+  ref: string,
+  ask: () => Promise<AgentEvent>,
+): Promise<AgentEvent> {
+  const answered = new AbortController();
+  const late = pause(timeoutMs, undefined, { signal: answered.signal }).then(
+    (): AgentEvent => ({
+      kind: 'failure',
+      ref,
+      code: 'CALL_TIMEOUT',
+      detail: `no answer within ${timeoutMs} ms`,
+    }),
+    // Aborted: the answer has won the race below.
+    () => new Promise<never>(() => {}),
+  );
+  const event = await Promise.race([ask(), late]);
+  answered.abort();
+  return event;
+}
