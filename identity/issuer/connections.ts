@@ -27,6 +27,10 @@ export interface ConnectionLimits {
   readonly streamsPerConnection: number;
   /** A connection without a stream is closed after this. */
   readonly idleMs: number;
+  /** How long a process may be ahead of the launcher's word about it, from its connecting. */
+  readonly graceMs: number;
+  /** A reader that takes longer over one message loses its connection. */
+  readonly slowReaderMs: number;
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
@@ -34,6 +38,8 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   connectionsPerProcess: 64,
   streamsPerConnection: 16,
   idleMs: 30_000,
+  graceMs: 2000,
+  slowReaderMs: 15_000,
 };
 
 export interface ListenOptions {
@@ -41,7 +47,7 @@ export interface ListenOptions {
   /** Default 0600: workloads run under the issuer's uid. 0666 when roles have their own. */
   readonly socketMode?: number | undefined;
   readonly credentials: PeerCredentials;
-  readonly limits?: ConnectionLimits;
+  readonly limits: ConnectionLimits;
   readonly handle: (
     request: Http2ServerRequest,
     response: Http2ServerResponse,
@@ -88,8 +94,7 @@ function makeFolder(folder: string, shared: boolean): void {
 
 /** HTTP/2 without TLS (E-03) on a Unix socket; each request comes with its connection's peer. */
 export async function listenOnSocket(options: ListenOptions): Promise<{ close(): Promise<void> }> {
-  const { socketPath, credentials, handle } = options;
-  const limits = options.limits ?? CONNECTION_LIMITS;
+  const { socketPath, credentials, handle, limits } = options;
   const mode = options.socketMode ?? 0o600;
   const open = new Map<Socket, Connection>();
   const sessions = new WeakMap<ServerHttp2Session, Connection>();

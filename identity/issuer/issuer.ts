@@ -8,6 +8,7 @@ import { parseSpiffeId } from '../spiffe-id.ts';
 import { openAuthorities } from './authorities.ts';
 import { createChanges } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
+import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts';
 import { createEntitlement, processKey } from './entitlement.ts';
 import { type EntryInput, parseEntry, type RegistrationEntry } from './entry.ts';
 import { serveLauncherLink } from './launcher-link.ts';
@@ -37,6 +38,7 @@ export interface IssuerOptions {
   readonly clock?: () => Date;
   readonly random?: (size: number) => Uint8Array;
   readonly platform?: string;
+  readonly limits?: Partial<ConnectionLimits>;
 }
 
 export interface Issuer {
@@ -144,6 +146,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     entitlement: createEntitlement({ attestor, entries: () => entries, authorities, svids }),
     changes,
     clock,
+    limits: { ...CONNECTION_LIMITS, ...options.limits },
     denied: oncePerProcess((pid, detail) => link.emit({ event: 'denied', pid, detail })),
   });
 

@@ -142,11 +142,16 @@ function wrap(db: DatabaseSync, start: LogHead): Store {
   return {
     entries,
     replaceEntries: (next) => {
-      const known = new Map(entries().map((entry) => [entry.id, entry]));
+      const stored = entries();
+      const known = new Map(stored.map((entry) => [entry.id, entry]));
+      const merged = next.map((entry) => ({ ...entry, ...carryOver(known.get(entry.id), entry) }));
+      const same = merged.every(
+        (entry) => entry.revision_number === known.get(entry.id)?.revision_number,
+      );
+      if (same && merged.length === stored.length) return;
       transaction(() => {
         db.exec('DELETE FROM entries');
-        for (const entry of next) {
-          const { revision_number, created_at } = carryOver(known.get(entry.id), entry);
+        for (const entry of merged) {
           insertEntry.run(
             entry.id,
             entry.spiffe_id,
@@ -155,8 +160,8 @@ function wrap(db: DatabaseSync, start: LogHead): Store {
             entry.x509_svid_ttl,
             JSON.stringify(entry.dns_names),
             entry.hint,
-            revision_number,
-            created_at,
+            entry.revision_number,
+            entry.created_at,
           );
         }
       });

@@ -30,13 +30,9 @@ export interface WorkloadServerOptions {
   readonly clock: () => Date;
   /** Each time a caller is refused; `pid` is 0 when the kernel did not tell it. */
   readonly denied: (pid: number, code: IssuerCode, detail: string) => void;
-  readonly limits?: ConnectionLimits;
+  readonly limits: ConnectionLimits;
 }
 
-/** How long a process may be ahead of the launcher's word about it, from its connecting. */
-const ATTESTATION_GRACE_MS = 2000;
-/** A reader that takes longer over one message loses its connection. */
-const SLOW_READER_MS = 15_000;
 /** Bundle streams look at their caller again after this, though nothing was announced. */
 const RECHECK_MS = 60_000;
 const MAX_REQUEST_BYTES = 16_384;
@@ -87,7 +83,7 @@ async function* pushes<T>(
     let sent: string | undefined;
     for (;;) {
       const now = await current(peer.value);
-      const grace = connection.acceptedAt + ATTESTATION_GRACE_MS - performance.now();
+      const grace = connection.acceptedAt + options.limits.graceMs - performance.now();
       if (!now.ok && now.code === 'NOT_LAUNCHED' && sent === undefined && grace > 0) {
         await subscription.next(context.signal, grace);
         if (context.signal.aborted) return;
@@ -97,7 +93,7 @@ async function* pushes<T>(
       if (now.value.key !== sent) {
         sent = now.value.key;
         // At most one message is ever under way; what changes meanwhile is sent as one.
-        const slow = setTimeout(() => connection.drop(), SLOW_READER_MS);
+        const slow = setTimeout(() => connection.drop(), options.limits.slowReaderMs);
         try {
           yield now.value.message;
         } finally {
@@ -190,7 +186,7 @@ export async function serveWorkloadApi(
     socketPath: options.socketPath,
     socketMode: options.socketMode,
     credentials: options.credentials,
-    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    limits: options.limits,
     // The library rejects when a caller breaks off in the middle of an answer: nothing to report.
     handle: (request, response, connection) => {
       answer(request, response, connection).catch(() => response.stream.destroy());

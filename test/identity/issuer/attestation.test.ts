@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signImage } from '#identity/issuer/launcher-link.ts';
 import { Bench, DIGEST, keyPair, sensorEntry } from './harness.ts';
-import { GRPC } from './raw-client.ts';
+import { call, fetchOnce, GRPC, openSession, readSvids } from './raw-client.ts';
 
 const SENSOR = 'spiffe://city.example/agent/sensor/north/cam-1';
 
@@ -37,11 +37,17 @@ describe('attestation by the launcher, real processes on one socket', () => {
     });
   });
 
-  test('a process that is ahead of its attestation waits for it', async () => {
-    const early = bench.spawn();
-    early.connect(bench.socketPath);
-    await bench.link.attest(bench.claims(early.pid));
-    expect((await early.next()).svids?.map((svid) => svid.id)).toEqual([SENSOR]);
+  test('a process that is ahead of its attestation waits for it, but not for ever', async () => {
+    const session = openSession(bench.socketPath);
+    const early = call(session, 'FetchX509SVID');
+    // Streams of a session are taken in order: once this one is answered, the first one waits.
+    await call(session, 'FetchX509SVID', {}).status;
+    await bench.attestSelf();
+    expect(readSvids(await early.next()).map((svid) => svid.id)).toEqual([SENSOR]);
+    session.destroy();
+    const { startTime } = bench.claims(process.pid);
+    await bench.link.exited(process.pid, startTime);
+    expect(await fetchOnce(bench.socketPath)).toBe(GRPC.permissionDenied);
   });
 
   test.each([
@@ -116,22 +122,25 @@ describe('attestation by the launcher, real processes on one socket', () => {
     expect(await honest.next()).toEqual({ status: GRPC.permissionDenied });
   });
 
-  test('connect, hand the socket to a child, exec another program: nothing', async () => {
+  test.each([
+    ['exec another program', 'exec', 'PEER_EXEC_CHANGED'],
+    ['end', 'exit', 'PEER_GONE'],
+  ])('connect, hand the socket to a child, %s: nothing', async (_name, how, code) => {
     await honestTwin();
-    const parent = new URL('./exec-parent.ts', import.meta.url).pathname;
-    const shared = spawn(process.execPath, ['--no-warnings', parent], {
+    const parent = new URL('./socket-sharer.ts', import.meta.url).pathname;
+    const sharer = spawn(process.execPath, ['--no-warnings', parent, how], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
-    const lines = createInterface({ input: shared.stdout })[Symbol.asyncIterator]();
-    const claims = bench.claims(shared.pid ?? 0);
+    const lines = createInterface({ input: sharer.stdout })[Symbol.asyncIterator]();
+    const claims = bench.claims(sharer.pid ?? 0);
     await bench.link.attest(claims);
-    shared.stdin.write(`${bench.socketPath}\n`);
-    expect(JSON.parse((await lines.next()).value ?? '')).toEqual({
-      status: GRPC.permissionDenied,
-    });
-    expect(await bench.denialOf(claims.pid)).toBe('PEER_EXEC_CHANGED');
-    const gone = once(shared, 'exit');
-    shared.kill('SIGKILL');
+    sharer.stdin.write(`${bench.socketPath}\n`);
+    const answer = (await lines.next()).value ?? '';
+    expect(JSON.parse(answer)).toEqual({ status: GRPC.permissionDenied });
+    expect(await bench.denialOf(claims.pid)).toBe(code);
+    if (sharer.exitCode !== null) return;
+    const gone = once(sharer, 'exit');
+    sharer.kill('SIGKILL');
     await gone;
   });
 

@@ -104,6 +104,7 @@ export class Bench {
       link: far,
       launcherKey: this.launcher.publicKey,
       ciKeys: new Map([['ci-1', this.ci.publicKey]]),
+      limits: { graceMs: 300 },
       mintable: [`spiffe://${TRUST_DOMAIN}/platform/nats`],
       ...options,
     });

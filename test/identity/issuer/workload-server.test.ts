@@ -4,6 +4,8 @@ import { statSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openX509Source } from '#identity/workload-api/client.ts';
+import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN } from './harness.ts';
 import { call, fetchOnce, GRPC, openSession, readBundles, readSvids } from './raw-client.ts';
 
@@ -191,6 +193,66 @@ describe('Workload API server', () => {
     bench.link.close();
     expect(await stream.status).toBe(GRPC.permissionDenied);
     session.destroy();
+  });
+
+  test('a reader that stands still loses its connection, others are served', async () => {
+    await bench.stop();
+    bench = new Bench();
+    await bench.start({ limits: { slowReaderMs: 200 } });
+    await bench.attestSelf();
+    const many = Array.from({ length: 40 }, (_one, n) =>
+      sensorEntry({ spiffe_id: `${SENSOR}-${n}` }),
+    );
+    await bench.link.setEntries(many);
+    const stuck = connectHttp2('http://localhost', {
+      createConnection: () => connect(bench.socketPath),
+      settings: { initialWindowSize: 0 },
+    });
+    stuck.on('error', () => {});
+    const stream = call(stuck, 'FetchX509SVID');
+    expect(await stream.status).toBe('reset');
+    expect(await fetchOnce(bench.socketPath)).toHaveLength(40);
+  });
+
+  test('a connection without a stream is closed, one with a stream is not', async () => {
+    await bench.stop();
+    bench = new Bench();
+    await bench.start({ limits: { idleMs: 100 } });
+    await bench.attestSelf();
+    await bench.link.setEntries([sensorEntry()]);
+    const busy = openSession(bench.socketPath);
+    const stream = call(busy, 'FetchX509SVID');
+    await stream.next();
+    const idle = connect(bench.socketPath);
+    idle.on('error', () => {}).resume();
+    await once(idle, 'close');
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 40 })]);
+    expect(readSvids(await stream.next())[0]?.id).toBe(SENSOR);
+    busy.destroy();
+  });
+
+  test('the Workload API client follows renewal and revocation', async () => {
+    const states: string[] = [];
+    const source = await openX509Source({
+      socketPath: bench.socketPath,
+      trustDomain: TRUST_DOMAIN,
+      onState: ({ kind }) => states.push(kind),
+    });
+    const first = source.svid();
+    expect(first.id).toBe(SENSOR);
+    const chain = first.certificates;
+    expect(verifyX509Svid(chain, source.bundles(), new Date())).toMatchObject({ ok: true });
+    const update = () => new Promise<void>((resolve) => source.onUpdate(resolve));
+    const renewed = update();
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 40 })]);
+    await renewed;
+    expect(source.svid().serial).not.toBe(first.serial);
+    const revoked = update();
+    await bench.link.setEntries([]);
+    await revoked;
+    expect(() => source.svid()).toThrow('no X.509-SVID');
+    expect(states.at(-1)).toBe('denied');
+    source.close();
   });
 
   test('an SVID is renewed before it expires', async () => {
