@@ -1,7 +1,7 @@
 /** Refusals of the services' doors and routes: stable code → what it says. */
 export const SERVICE_CODES = {
   PEER_MISSING: 'the request did not come through a door that verified its sender',
-  ENVELOPE_INVALID: 'the signed payload is not a request of this swarm',
+  PATH_INVALID: 'a path is plain segments: no query, no escapes, no dot segments',
   BODY_INVALID: 'the body does not have the form that the route asks for',
   BODY_TOO_LARGE: 'the body is larger than the service accepts',
   BATCH_REFUSED: 'a JSON array would carry several calls under one decision',
@@ -22,6 +22,7 @@ export const SERVICE_CODES = {
   CAUSE_NOT_WITNESSED: 'a high-risk tool acts only on a cause that witnesses have seen',
   ORDER_REFUSED: 'city works did not take the order',
   ORDER_OUTCOME_UNKNOWN: 'city works did not answer, and whether it acted is not known',
+  WORKS_UNAVAILABLE: 'city works did not answer a question about their state',
   ORDER_WITHOUT_CAUSE: 'the order does not name a cause of the record that carries it',
   ORDER_CONFLICT: 'another order was already applied under this record id',
   PLAN_UNKNOWN: 'the signals have no such plan',

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { inject } from 'light-my-request';
 import type { Member } from '#bus/directory.ts';
-import { type BusResponse, parseRequest } from '#bus/http-message.ts';
+import type { BusRequest, BusResponse } from '#bus/http-message.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordId, ToolClaim } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
@@ -22,6 +22,8 @@ export interface Peer {
 export interface ServiceReply {
   readonly response: BusResponse;
   readonly tool?: ToolClaim;
+  /** Records that the answer rests on, beside the request. */
+  readonly causes?: readonly RecordId[];
 }
 
 declare module 'fastify' {
@@ -48,6 +50,7 @@ const MAX_PATH = 512;
 interface Exchange {
   readonly peer: Peer;
   tool: ToolClaim | undefined;
+  readonly causes: RecordId[];
 }
 
 /**
@@ -94,22 +97,20 @@ export function createServiceApp(options: ServiceAppOptions = {}): FastifyInstan
 
 /**
  * The door of one service: takes a verified bus request, runs it through the app, gives its answer.
- * It never rejects on foreign input; a payload that is no request is answered with 400.
+ * It never rejects on foreign input; a path no service can have is answered with 400.
  */
 export function openDoor(
   app: FastifyInstance,
-): (verified: Verified<Uint8Array>) => Promise<ServiceReply> {
+): (verified: Verified<BusRequest>) => Promise<ServiceReply> {
   let ready: PromiseLike<unknown> | undefined;
   return async (verified) => {
-    const parsed = parseRequest(verified.payload);
-    if (!parsed.ok) return refused(400, 'ENVELOPE_INVALID', parsed.detail);
-    const { method, path, contentType, body } = parsed.value;
+    const { method, path, contentType, body } = verified.payload;
     if (path.length > MAX_PATH || !PATH.test(path)) {
-      return refused(400, 'ENVELOPE_INVALID', 'the path is not one a service can have');
+      return refused(400, 'PATH_INVALID');
     }
     ready ??= app.ready();
     await ready;
-    const exchange: Exchange = { peer: peerOf(verified), tool: undefined };
+    const exchange: Exchange = { peer: peerOf(verified), tool: undefined, causes: [] };
     const reply = await inject(
       (req, res) => {
         exchanges.set(req, exchange);
@@ -128,7 +129,11 @@ export function openDoor(
       contentType: String(reply.headers['content-type'] ?? 'application/json'),
       body: reply.body,
     };
-    return exchange.tool === undefined ? { response } : { response, tool: exchange.tool };
+    return {
+      response,
+      ...(exchange.tool !== undefined && { tool: exchange.tool }),
+      ...(exchange.causes.length > 0 && { causes: exchange.causes }),
+    };
   };
 }
 
@@ -136,6 +141,11 @@ export function openDoor(
 export function attest(request: FastifyRequest, tool: ToolClaim): void {
   const exchange = exchanges.get(request.raw);
   if (exchange !== undefined) exchange.tool = tool;
+}
+
+/** Names a record that the answer to this request rests on. */
+export function restOn(request: FastifyRequest, record: RecordId): void {
+  exchanges.get(request.raw)?.causes.push(record);
 }
 
 /** The one form of a refusal: `{error: {code, message, …}}`. */

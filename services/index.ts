@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { BusRequest } from '#bus/http-message.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordId } from '#custody/record.ts';
 import type { Outcome } from '#identity/outcome.ts';
@@ -80,7 +81,7 @@ export interface ServiceDeps {
 
 export interface Service {
   /** Answers a verified request; never rejects on foreign input. */
-  readonly handle: (verified: Verified<Uint8Array>) => Promise<ServiceReply>;
+  readonly handle: (verified: Verified<BusRequest>) => Promise<ServiceReply>;
   /** Where the works are observed from outside; city-works only. */
   readonly observedAt?: string;
   close(): Promise<void>;

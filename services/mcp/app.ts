@@ -6,7 +6,7 @@ import {
 } from '@modelcontextprotocol/server';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RecordId } from '#custody/record.ts';
-import type { Outcome } from '#identity/outcome.ts';
+import { accept, type Outcome } from '#identity/outcome.ts';
 import { type Authorize, denialBody } from '../authorize.ts';
 import { SERVICE_CODES, type ServiceCode } from '../codes.ts';
 import {
@@ -14,6 +14,7 @@ import {
   createServiceApp,
   errorBody,
   refuseRequest,
+  restOn,
   type ServiceAppOptions,
 } from '../door.ts';
 import type { CallWorks, Tool } from './tools.ts';
@@ -118,12 +119,19 @@ async function callTool(
     const seen = await deps.witnessed(peer.recordId);
     if (!seen.ok) return toolError(errorBody('CAUSE_NOT_WITNESSED', seen.detail));
   }
-  attest(request, { kind: 'tool', model: tool.name, rid: decision.id, signed: false });
+  const claim = { kind: 'tool', model: tool.name, rid: decision.id, signed: false } as const;
+  attest(request, claim);
   const outcome = await tool.run({
     arguments: given,
     cause: peer.recordId,
     district: peer.district,
-    callWorks: deps.callWorks,
+    ask: async (recordKind, asked) => {
+      const { recordId: cause } = peer;
+      const answered = await deps.callWorks({ request: asked, recordKind, cause, tool: claim });
+      if (!answered.ok) return answered;
+      restOn(request, answered.value.recordId);
+      return accept(answered.value.response);
+    },
   });
   if (!outcome.ok) return toolError(errorBody(outcome.code, outcome.detail));
   return {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { BusRequest, BusResponse } from '#bus/http-message.ts';
-import type { RecordId } from '#custody/record.ts';
+import type { RecordId, ToolClaim } from '#custody/record.ts';
 import type { Outcome } from '#identity/outcome.ts';
 import type { ServiceCode } from '../codes.ts';
 
@@ -16,15 +16,29 @@ export interface ArgumentBounds {
   readonly enum?: readonly (string | number | boolean)[] | undefined;
 }
 
-/** Sends a request to city works, naming the record that caused it. Refused: no answer came. */
-export type CallWorks = (request: BusRequest, cause: RecordId) => Promise<Outcome<BusResponse>>;
+/** A request to city works. `act` moves something, and is recorded once per cause and tool. */
+export interface WorksCall {
+  readonly request: BusRequest;
+  readonly recordKind: 'act' | 'tool.call';
+  /** The record that asked for it. */
+  readonly cause: RecordId;
+  readonly tool: ToolClaim;
+}
+/** Refused: no answer came, and what became of the request is not known. */
+export type CallWorks = (
+  call: WorksCall,
+) => Promise<Outcome<{ readonly response: BusResponse; readonly recordId: RecordId }>>;
 
 export interface ToolCall {
   readonly arguments: Readonly<Record<string, unknown>>;
   /** The record that asked for the call, and its sender's district. */
   readonly cause: RecordId;
   readonly district: string | undefined;
-  readonly callWorks: CallWorks;
+  /** Sends a request to city works in the name of this call. */
+  readonly ask: (
+    recordKind: WorksCall['recordKind'],
+    request: BusRequest,
+  ) => Promise<Outcome<BusResponse>>;
 }
 
 export type ToolOutcome = Outcome<Readonly<Record<string, unknown>>, ServiceCode>;

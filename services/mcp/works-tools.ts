@@ -43,51 +43,48 @@ export const WORKS_TOOLS: ReadonlyMap<string, ToolImplementation> = new Map<
 ]);
 
 /**
- * City works applies an order once per cause. So when no answer comes, the same order is sent once
- * more: it either was applied and says so, or is applied now. With two silences nobody knows, and
- * the tool says exactly that instead of success or failure.
+ * An order is sent once: one act stands for one cause. When no answer comes, the works are asked
+ * whether they carry it; where that tells nothing either, nobody knows, and the tool says exactly
+ * that instead of success or failure.
  */
 async function order(
   call: ToolCall,
   path: string,
   work: Readonly<Record<string, unknown>>,
 ): Promise<ToolOutcome> {
-  const request: BusRequest = {
+  const answered = await call.ask('act', {
     method: 'POST',
     path,
     contentType: 'application/json',
     body: JSON.stringify({ order: call.cause, ...work }),
-  };
-  let attempts = 0;
-  while (attempts < 2) {
-    attempts += 1;
-    const answered = await call.callWorks(request, call.cause);
-    if (!answered.ok || answered.value.status >= 500) continue;
+  });
+  if (answered.ok && answered.value.status < 500) {
     const { status, body } = answered.value;
-    if (status === 200) return accept({ done: true, order: call.cause, attempts, ...work });
+    if (status === 200) return accept({ done: true, order: call.cause, ...work });
     return refuse('ORDER_REFUSED', `city works answered ${status} ${codeIn(body)}`);
   }
+  const state = await readState(call);
+  const orders = member(state, 'orders');
+  if (Array.isArray(orders) && orders.some((one) => member(one, 'order') === call.cause)) {
+    return accept({ done: true, order: call.cause, confirmed_by: 'state', ...work });
+  }
+  const seen = state === undefined ? 'their state cannot be read' : 'their state does not show it';
   return refuse(
     'ORDER_OUTCOME_UNKNOWN',
-    `city works did not answer ${attempts} times; order ${call.cause} may have been applied`,
+    `city works did not answer order ${call.cause}, and ${seen}; it may have been or be applied`,
   );
 }
 
 async function readValve(call: ToolCall): Promise<ToolOutcome> {
-  const request: BusRequest = {
-    method: 'GET',
-    path: '/state',
-    contentType: 'application/json',
-    body: '',
-  };
-  const answered = await call.callWorks(request, call.cause);
-  if (!answered.ok) return refuse('ORDER_REFUSED', 'city works did not answer');
-  const { status, body } = answered.value;
-  if (status !== 200)
-    return refuse('ORDER_REFUSED', `city works answered ${status} ${codeIn(body)}`);
-  const pct = member(parse(body), 'valve_pct');
-  if (typeof pct !== 'number') return refuse('ORDER_REFUSED', 'city works answered no position');
-  return accept({ valve_pct: pct });
+  const pct = member(await readState(call), 'valve_pct');
+  if (typeof pct === 'number') return accept({ valve_pct: pct });
+  return refuse('WORKS_UNAVAILABLE', 'city works did not tell the position of the valve');
+}
+
+async function readState(call: ToolCall): Promise<unknown> {
+  const request: BusRequest = { method: 'GET', path: '/state', contentType: '', body: '' };
+  const answered = await call.ask('tool.call', request);
+  return answered.ok && answered.value.status === 200 ? parse(answered.value.body) : undefined;
 }
 
 function codeIn(body: string): string {

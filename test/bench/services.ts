@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import fastify from 'fastify';
 import { inject } from 'light-my-request';
-import { encodeRequest } from '#bus/http-message.ts';
 import { accept } from '#identity/outcome.ts';
 import { loadBundle } from '#policy/bundle.ts';
 import type { Policy } from '#policy/decision.ts';
@@ -11,7 +10,7 @@ import { embed } from '#services/llm/embedding.ts';
 import { createMockModel } from '#services/llm/mock-model.ts';
 import { chatRequest } from '#services/llm/schema.ts';
 import { createToolCaller } from '#services/mcp/client.ts';
-import { ACTION, ANALYZER, http, MCP, verified } from '../services/world.ts';
+import { ACTION, ANALYZER, http, MCP, recordId, verified } from '../services/world.ts';
 
 export interface BenchResult {
   readonly name: string;
@@ -71,7 +70,7 @@ export async function benchServices(): Promise<BenchResult[]> {
   const call = createToolCaller(async (request) =>
     accept((await mcp.handle(verified(ACTION, request))).response),
   );
-  const request = verified(ANALYZER, encodeRequest(chat).toString());
+  const request = verified(ANALYZER, chat);
   try {
     const bare = await bareRoute(chat.body);
     const guarded = await perCall(() => llm.handle(request));
@@ -135,9 +134,10 @@ function service(name: ServiceName, policy: Policy, works?: Service): Promise<Se
     collections: ['runbooks'],
     tools: TOOLS,
     witnessed: async () => accept(undefined),
-    callWorks: async (request, cause) => {
+    callWorks: async ({ request, cause }) => {
       if (works === undefined) throw new Error('only the tool server calls the works');
-      return accept((await works.handle(verified(MCP, request, { causes: [cause] }))).response);
+      const asked = verified(MCP, request, { causes: [cause] });
+      return accept({ ...(await works.handle(asked)), recordId: recordId() });
     },
   });
 }

@@ -101,15 +101,12 @@ test.each([
     415,
     'CONTENT_TYPE_REFUSED',
   ],
-  ['a host in the path', http('GET', '//evil/who'), 400, 'ENVELOPE_INVALID'],
-  ['an absolute URL', http('GET', 'http://evil/who'), 400, 'ENVELOPE_INVALID'],
-  ['dot segments', http('GET', '/a/../who'), 400, 'ENVELOPE_INVALID'],
-  ['an escaped path', http('GET', '/%77ho'), 400, 'ENVELOPE_INVALID'],
-  ['a query', http('GET', '/who?as=root'), 400, 'ENVELOPE_INVALID'],
-  ['a strange method', http('TRACE', '/who'), 400, 'ENVELOPE_INVALID'],
-  ['no envelope', 'hello', 400, 'ENVELOPE_INVALID'],
-  ['an envelope without a body', { method: 'GET', path: '/who' }, 400, 'ENVELOPE_INVALID'],
-  ['null', 'null', 400, 'ENVELOPE_INVALID'],
+  ['a host in the path', http('GET', '//evil/who'), 400, 'PATH_INVALID'],
+  ['an absolute URL', http('GET', 'http://evil/who'), 400, 'PATH_INVALID'],
+  ['dot segments', http('GET', '/a/../who'), 400, 'PATH_INVALID'],
+  ['an escaped path', http('GET', '/%77ho'), 400, 'PATH_INVALID'],
+  ['a query', http('GET', '/who?as=root'), 400, 'PATH_INVALID'],
+  ['an endless path', http('GET', `/${'a'.repeat(600)}`), 400, 'PATH_INVALID'],
 ])('%s is refused with a code', async (_what, payload, status, code) => {
   const { door, ran } = service();
   const reply = await door(verified(ANALYZER, payload));

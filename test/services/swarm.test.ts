@@ -103,8 +103,10 @@ describe('the services under the real policy', () => {
         models: ['city-small', 'city-large'],
         collections: ['runbooks'],
         tools: TOOLS,
-        callWorks: async (request, cause) =>
-          accept((await door('city-works')(verified(MCP, request, { causes: [cause] }))).response),
+        callWorks: async ({ request, cause }) => {
+          const asked = verified(MCP, request, { causes: [cause] });
+          return accept({ ...(await door('city-works')(asked)), recordId: recordId() });
+        },
         witnessed: async () => accept(undefined),
         observe: { port: 0 },
       });

@@ -160,7 +160,7 @@ test.each([
 
 test.each(["runbooks'--", 'RUNBOOKS', 'a_b"c'])('the name %s is no collection', async (name) => {
   const { query } = vector();
-  expect(['BODY_INVALID', 'ENVELOPE_INVALID']).toContain(
+  expect(['BODY_INVALID', 'PATH_INVALID']).toContain(
     errorCode(await query({ text: 'a' }, ANALYZER, name)),
   );
 });

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { BusRequest } from '#bus/http-message.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordClaims, RecordId } from '#custody/record.ts';
 import { pathOf, type SpiffeId, spiffeId, trustDomainOf } from '#identity/spiffe-id.ts';
@@ -21,9 +22,9 @@ export function recordId(): RecordId {
 /** A request as the bus's door hands it on, without the signature that the door has checked. */
 export function verified(
   from: SpiffeId,
-  payload: unknown,
+  payload: BusRequest,
   options: { readonly id?: RecordId; readonly causes?: readonly RecordId[] } = {},
-): Verified<Uint8Array> {
+): Verified<BusRequest> {
   const [, kind, role = '', district, name] = pathOf(from).split('/');
   const isAgent = kind === 'agent';
   const claims: RecordClaims = {
@@ -54,13 +55,13 @@ export function verified(
     recordId: options.id ?? recordId(),
     claims,
     subject: claims.sbj,
-    payload: Buffer.from(typeof payload === 'string' ? payload : JSON.stringify(payload)),
+    payload,
     gap: 0,
   };
 }
 
 /** The envelope of a request; objects become JSON bodies. */
-export function http<M extends string>(method: M, path: string, body?: unknown) {
+export function http(method: BusRequest['method'], path: string, body?: unknown): BusRequest {
   const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
   return { method, path, contentType: 'application/json', body: text };
 }
