@@ -68,18 +68,19 @@ async function socketFolder(
 
 /** Like `mkdir -p`. Node's own recursive mkdir never returns where ENOENT stays, as below /proc. */
 async function makeFolder(path: string): Promise<void> {
-  const make = async (): Promise<void> => {
-    await mkdir(path, { mode: 0o700 });
+  const make = async (): Promise<'made' | 'parent missing'> => {
+    try {
+      await mkdir(path, { mode: 0o700 });
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === 'ENOENT') return 'parent missing';
+      if (code !== 'EEXIST' || !(await stat(path)).isDirectory()) throw error;
+    }
+    return 'made';
   };
-  try {
-    await make();
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return;
-    if (code !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
-    await make();
-  }
+  if ((await make()) === 'made') return;
+  if (dirname(path) !== path) await makeFolder(dirname(path));
+  if ((await make()) !== 'made') throw Object.assign(new Error(path), { code: 'ENOENT' });
 }
 
 /** Makes or takes over the folder of a run and locks it. A second start on it is refused. */

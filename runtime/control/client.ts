@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { openLines } from '#identity/issuer/lines.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
-import { MAX_REPLY_BYTES, parseReply } from './protocol.ts';
+import { MAX_REPLY_BYTES, MAX_REQUEST_BYTES, parseReply } from './protocol.ts';
 
 /** Where a running swarm listens, and the token that it asks for. */
 export interface ControlAddress {
@@ -38,10 +38,14 @@ export async function askControl(
   part: (value: unknown) => void = () => {},
   signal?: AbortSignal,
 ): Promise<Outcome<unknown>> {
+  const request = { token: address.token, verb, args };
+  if (Buffer.byteLength(JSON.stringify(request)) > MAX_REQUEST_BYTES) {
+    return refuse('CONTROL_MESSAGE_TOO_LARGE', `a request has at most ${MAX_REQUEST_BYTES} bytes`);
+  }
   const { promise, resolve } = Promise.withResolvers<Outcome<unknown>>();
   const socket = connect(address.socketPath);
   const unreachable = refuse('CONTROL_UNREACHABLE', `${address.socketPath}: no swarm answers here`);
-  socket.on('connect', () => lines.send({ token: address.token, verb, args }));
+  socket.on('connect', () => lines.send(request));
   const lines = openLines(
     socket,
     {

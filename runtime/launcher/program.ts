@@ -41,6 +41,8 @@ export async function launchProgram(
   child.stdio[3]?.on('error', () => {});
   const exit = Promise.withResolvers<ExitInfo>();
   const ended = new AbortController();
+  // The shell may be gone and the program not yet: the closed pipe ends it, its output closes last.
+  child.on('exit', () => child.stdio[3]?.destroy());
   child.on('close', (code, signal) => {
     ended.abort();
     exit.resolve({ code, signal, detail: log.tail() });
@@ -62,11 +64,6 @@ export async function launchProgram(
     () => 'ready' as const,
     () => undefined,
   );
-  // With the pipe the shell dies of SIGKILL first; the closed pipe then ends the program itself.
-  const signal = (name: NodeJS.Signals): void => {
-    child.kill(name);
-    if (name === 'SIGKILL') child.stdio[3]?.destroy();
-  };
   return accept({
     pid,
     startTime,
@@ -75,7 +72,13 @@ export async function launchProgram(
     exited: exit.promise,
     send: () => {},
     onMessage: () => () => {},
-    stop: (graceMs) => endProcess(exit.promise, graceMs, () => child.kill('SIGTERM'), signal),
-    kill: () => signal('SIGKILL'),
+    stop: (graceMs) =>
+      endProcess(
+        exit.promise,
+        graceMs,
+        () => child.kill('SIGTERM'),
+        (name) => child.kill(name),
+      ),
+    kill: () => child.kill('SIGKILL'),
   });
 }
