@@ -223,11 +223,22 @@ class X509Watch implements X509Source {
   }
 
   #report(state: X509SourceState): void {
-    this.#options.onState?.(state);
+    surface(() => this.#options.onState?.(state));
   }
 
   #notify(): void {
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) surface(listener);
+  }
+}
+
+/** An exception of a listener is its owner's bug: it comes up as such, and costs no one the identity. */
+function surface(listener: () => void): void {
+  try {
+    listener();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { generateKeyPairSync } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import type { SvidCode } from '#identity/codes.ts';
