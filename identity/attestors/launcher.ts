@@ -7,16 +7,14 @@ import {
 import type { IssuerCode } from '../issuer/codes.ts';
 import type { Selector } from '../issuer/entry.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
-import type { Peer } from './peer.ts';
+import type { Attestor } from './attestor.ts';
 
-export interface LauncherAttestor {
+export interface LauncherAttestor extends Attestor {
   /** Takes in a statement of the launcher; refused when its signature does not verify. */
   record(attestation: Attestation): Outcome<true, IssuerCode>;
   exited(pid: number, startTime: number): void;
   /** Everything the launcher said stops counting, as when its link has closed. */
   forget(): void;
-  /** The selectors of a live peer. Checked anew at each call; nothing is remembered of a peer. */
-  attest(peer: Peer): Outcome<readonly Selector[], IssuerCode>;
   /**
    * Calls back after each change of what is attested: for one process, or for all when `pid` is
    * absent. Returns the function that stops it.
@@ -68,6 +66,7 @@ export function createLauncherAttestor(
   };
 
   return {
+    name: 'launcher',
     record: (attestation) => {
       if (!verifyAttestation(attestation, launcherKey)) {
         return refuse('ATTESTATION_SIGNATURE', `process ${attestation.pid}: wrong signature`);
@@ -88,8 +87,6 @@ export function createLauncherAttestor(
       changed();
     },
     attest: (peer) => {
-      const alive = peer.check();
-      if (!alive.ok) return alive;
       const found = launched.get(peer.pid);
       if (found === undefined || found.attestation.startTime !== peer.startTime) {
         return refuse('NOT_LAUNCHED', `process ${peer.pid} was not started by the launcher`);
@@ -101,11 +98,7 @@ export function createLauncherAttestor(
       if (uid !== undefined && uid !== peer.uid) {
         return refuse('UID_MISMATCH', `process ${peer.pid} has uid ${peer.uid}, not ${uid}`);
       }
-      return accept([
-        { type: 'unix', value: `uid:${peer.uid}` },
-        { type: 'unix', value: `gid:${peer.gid}` },
-        ...found.selectors,
-      ]);
+      return accept(found.selectors);
     },
     onChange: (listener) => {
       listeners.add(listener);

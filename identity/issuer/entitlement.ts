@@ -1,4 +1,3 @@
-import type { LauncherAttestor } from '../attestors/launcher.ts';
 import type { Peer } from '../attestors/peer.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import type { SpiffeId } from '../spiffe-id.ts';
@@ -31,7 +30,8 @@ export interface Entitlement {
 }
 
 export interface EntitlementOptions {
-  readonly attestor: LauncherAttestor;
+  /** Attests anew at each call. */
+  readonly attest: (peer: Peer) => Outcome<readonly Selector[], IssuerCode>;
   readonly entries: () => readonly RegistrationEntry[];
   readonly authorities: Authorities;
   readonly svids: Svids;
@@ -43,12 +43,12 @@ export function processKey(process: { readonly pid: number; readonly startTime: 
 }
 
 export function createEntitlement(options: EntitlementOptions): Entitlement {
-  const { attestor, entries, authorities, svids } = options;
+  const { attest, entries, authorities, svids } = options;
 
   const match = (
     peer: Peer,
   ): Outcome<{ entries: readonly RegistrationEntry[]; have: readonly Selector[] }, IssuerCode> => {
-    const have = attestor.attest(peer);
+    const have = attest(peer);
     if (!have.ok) return have;
     const matching = matchEntries(entries(), have.value);
     return matching.length === 0

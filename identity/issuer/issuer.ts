@@ -1,6 +1,7 @@
 import { type KeyObject, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { attest, attestors } from '../attestors/index.ts';
 import { createLauncherAttestor } from '../attestors/launcher.ts';
 import { openPeerCredentials } from '../attestors/peer-credentials.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
@@ -18,7 +19,7 @@ import type { LogRow } from './log.ts';
 import { createSealer, loadSecret } from './sealing.ts';
 import { openStore } from './store.ts';
 import { createSvids } from './svids.ts';
-import { serveWorkloadApi } from './workload-server.ts';
+import { serveWorkloadApi, type WorkloadServerOptions } from './workload-server.ts';
 
 export interface IssuerOptions {
   /** Absolute; made 0700. Holds `issuer.db` and `issuer.key` (0600). */
@@ -66,7 +67,8 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const store = must(openStore(stateDir));
   const sealer = createSealer(must(loadSecret(join(stateDir, 'issuer.key'))));
   const authorities = must(await openAuthorities({ store, sealer, trustDomain, clock, random }));
-  const attestor = createLauncherAttestor(options.launcherKey, options.ciKeys);
+  const launcher = createLauncherAttestor(options.launcherKey, options.ciKeys);
+  const list = attestors({ launcher });
   const changes = createChanges();
   const issuedListeners = new Set<() => void>();
   let entries = store.entries();
@@ -120,11 +122,11 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
 
   const link = serveLauncherLink(options.link, {
     attest: (attestation) => {
-      const recorded = attestor.record(attestation);
+      const recorded = launcher.record(attestation);
       return recorded.ok ? accept({}) : recorded;
     },
     exited: (pid, startTime) => {
-      attestor.exited(pid, startTime);
+      launcher.exited(pid, startTime);
       svids.forget(processKey({ pid, startTime }));
     },
     entries: setEntries,
@@ -134,16 +136,21 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       authorities: authorities.bundle().map((der) => Buffer.from(der).toString('base64')),
     }),
     // Nobody reports exits any more: what the launcher said must not outlive it.
-    closed: () => attestor.forget(),
+    closed: () => launcher.forget(),
   });
-  attestor.onChange((pid) => changes.notify(pid));
+  launcher.onChange((pid) => changes.notify(pid));
 
   const server = await serveWorkloadApi({
     socketPath: options.socketPath,
     socketMode: options.socketMode,
     trustDomain,
     credentials,
-    entitlement: createEntitlement({ attestor, entries: () => entries, authorities, svids }),
+    entitlement: createEntitlement({
+      attest: (peer) => attest(list, peer),
+      entries: () => entries,
+      authorities,
+      svids,
+    }),
     changes,
     clock,
     limits: { ...CONNECTION_LIMITS, ...options.limits },
@@ -183,11 +190,11 @@ function must<T>(outcome: Outcome<T>): T {
 /** A refused client tries again and again; the launcher is told of each process and reason once. */
 function oncePerProcess(
   emit: (pid: number, detail: string) => void,
-): (pid: number, code: IssuerCode, detail: string) => void {
+): WorkloadServerOptions['denied'] {
   const told = new Set<string>();
-  return (pid, code, detail) => {
+  return ({ pid, startTime }, code, detail) => {
     const text = `${code}: ${detail}`;
-    const key = `${pid} ${text}`;
+    const key = `${processKey({ pid, startTime })} ${code}`;
     if (told.has(key)) return;
     const oldest = told.size >= REMEMBERED_DENIALS ? told.values().next().value : undefined;
     if (oldest !== undefined) told.delete(oldest);

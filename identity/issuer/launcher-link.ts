@@ -1,6 +1,5 @@
 import type { KeyObject } from 'node:crypto';
 import type { Duplex } from 'node:stream';
-import type { z } from 'zod';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { type Attestation, type AttestationClaims, signAttestation } from './attestation.ts';
 import type { IssuerCode } from './codes.ts';
@@ -14,6 +13,7 @@ import {
   MintReply,
   type MintRequest,
   NoReply,
+  type ReplyParser,
 } from './link-messages.ts';
 
 export {
@@ -31,8 +31,8 @@ export interface LinkHandlers {
   attest(attestation: Attestation): Outcome<unknown>;
   exited(pid: number, startTime: number): void;
   entries(entries: readonly EntryInput[]): Outcome<unknown>;
-  mint(request: MintRequest): Outcome<z.infer<typeof MintReply>>;
-  bundle(): z.infer<typeof BundleReply>;
+  mint(request: MintRequest): Outcome<MintReply>;
+  bundle(): BundleReply;
   /** The launcher is gone, or spoke what is not the protocol: nothing it said counts any more. */
   closed(): void;
 }
@@ -148,7 +148,7 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
     },
   });
 
-  async function ask<T>(body: object, reply: z.ZodType<T>): Promise<Outcome<T>> {
+  async function ask<T>(body: object, reply: ReplyParser<T>): Promise<Outcome<T>> {
     if (!open) return refuse('LINK_CLOSED', 'the issuer is gone');
     const ref = nextRef++;
     const { promise, resolve } = Promise.withResolvers<Outcome<unknown>>();

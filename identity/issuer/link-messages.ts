@@ -62,8 +62,10 @@ export type MintRequest = z.infer<typeof mint>;
 
 /** `chain`: DER, base64, leaf first; `notAfter`: ISO 8601. */
 export const MintReply = z.strictObject({ chain: z.array(base64), notAfter: z.iso.datetime() });
+export type MintReply = z.infer<typeof MintReply>;
 /** DER certificates of the trust domain's authorities, base64. */
 export const BundleReply = z.strictObject({ trustDomain: text, authorities: z.array(base64) });
+export type BundleReply = z.infer<typeof BundleReply>;
 export const NoReply = z.strictObject({});
 
 export const LinkEvent = z.discriminatedUnion('event', [
@@ -81,3 +83,8 @@ export const LinkAnswer = z.discriminatedUnion('ok', [
   z.strictObject({ ref: count, ok: z.literal(true), value: z.unknown() }),
   z.strictObject({ ref: count, ok: z.literal(false), code: word, detail: text }),
 ]);
+
+/** What reads one kind of reply. */
+export interface ReplyParser<T> {
+  safeParse(value: unknown): { success: true; data: T } | { success: false };
+}

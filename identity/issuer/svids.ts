@@ -82,6 +82,8 @@ function groupCommit(
       turn = undefined;
       write(batch);
     });
+    // Whoever waits sees the failure; nobody waiting must not end the process.
+    turn.catch(() => {});
     return turn;
   };
 }

@@ -28,8 +28,12 @@ export interface WorkloadServerOptions {
   readonly entitlement: Entitlement;
   readonly changes: Changes;
   readonly clock: () => Date;
-  /** Each time a caller is refused; `pid` is 0 when the kernel did not tell it. */
-  readonly denied: (pid: number, code: IssuerCode, detail: string) => void;
+  /** Each time a caller is refused; all zero when the kernel did not tell who it is. */
+  readonly denied: (
+    caller: { readonly pid: number; readonly startTime: number },
+    code: IssuerCode,
+    detail: string,
+  ) => void;
   readonly limits: ConnectionLimits;
 }
 
@@ -68,9 +72,9 @@ async function* pushes<T>(
   const connection = context.values.get(CONNECTION);
   if (connection === undefined) throw new ConnectError('no connection', Code.Internal);
   const { peer } = connection;
-  const pid = peer.ok ? peer.value.pid : 0;
+  const caller = peer.ok ? peer.value : { pid: 0, startTime: 0 };
   const deny = (code: IssuerCode, detail: string): ConnectError => {
-    options.denied(pid, code, detail);
+    options.denied(caller, code, detail);
     // The reason is for the launcher; a stranger learns that there is nothing for it.
     return code === 'AUTHORITY_EXPIRED'
       ? new ConnectError('no signing authority', Code.Unavailable)
@@ -78,7 +82,7 @@ async function* pushes<T>(
   };
   if (!peer.ok) throw deny(peer.code, peer.detail);
 
-  const subscription = options.changes.subscribe(pid);
+  const subscription = options.changes.subscribe(caller.pid);
   try {
     let sent: string | undefined;
     for (;;) {

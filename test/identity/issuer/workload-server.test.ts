@@ -200,7 +200,7 @@ describe('Workload API server', () => {
     bench = new Bench();
     await bench.start({ limits: { slowReaderMs: 200 } });
     await bench.attestSelf();
-    const many = Array.from({ length: 40 }, (_one, n) =>
+    const many = Array.from({ length: 100 }, (_one, n) =>
       sensorEntry({ spiffe_id: `${SENSOR}-${n}` }),
     );
     await bench.link.setEntries(many);
@@ -211,7 +211,7 @@ describe('Workload API server', () => {
     stuck.on('error', () => {});
     const stream = call(stuck, 'FetchX509SVID');
     expect(await stream.status).toBe('reset');
-    expect(await fetchOnce(bench.socketPath)).toHaveLength(40);
+    expect(await fetchOnce(bench.socketPath)).toHaveLength(100);
   });
 
   test('a connection without a stream is closed, one with a stream is not', async () => {
