@@ -61,13 +61,19 @@ function linuxCredentials(native: Native, capability: PeerCredentials['capabilit
   };
 }
 
-/** Peer credentials of this platform. There is no unauthenticated fallback. */
-export function openPeerCredentials(platform: string): Outcome<PeerCredentials, IssuerCode> {
+/**
+ * Peer credentials of this platform. There is no unauthenticated fallback.
+ * @param load the C library; another one in tests of kernels that are not at hand
+ */
+export function openPeerCredentials(
+  platform: string,
+  load: () => Native = loadNative,
+): Outcome<PeerCredentials, IssuerCode> {
   if (platform === 'darwin') return accept(openDarwinCredentials(loadNativeDarwin()));
   if (platform !== 'linux') {
     return refuse('PEER_UNSUPPORTED', `no peer credentials on ${platform}: use Linux or macOS`);
   }
-  const native = loadNative();
+  const native = load();
   const probe = native.socketPair();
   const pidfd = peerPidfd(native, probe[0]);
   for (const fd of pidfd === undefined ? probe : [...probe, pidfd]) native.close(fd);

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signImage } from '#identity/issuer/launcher-link.ts';
@@ -85,6 +86,8 @@ describe('attestation by the launcher, real processes on one socket', () => {
       argv0: bench.workloads[0]?.child.spawnargs[0],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
+    const cmdline = (pid?: number) => readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+    expect(cmdline(copy.pid)).toBe(cmdline(bench.workloads[0]?.pid));
     copy.send(bench.socketPath);
     const [report] = await once(copy, 'message');
     expect(report).toEqual({ status: GRPC.permissionDenied });

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadNative, type Native } from '#identity/attestors/native.ts';
 import { makePeer, type Peer } from '#identity/attestors/peer.ts';
 import { openPeerCredentials } from '#identity/attestors/peer-credentials.ts';
 import { parsePidfdPid, parseStartTime, readProcess } from '#identity/attestors/proc.ts';
+import type { Outcome } from '#identity/outcome.ts';
 
 const namespaces = spawnSync('unshare', ['--pid', '--fork', '--mount-proc', 'true']).status === 0;
+const CONNECT = `require('net').connect(process.argv[1]); setInterval(() => {}, 1e6)`;
 const descriptors = (): number => readdirSync('/proc/self/fd').length;
 
 describe('peer credentials', () => {
@@ -63,8 +66,7 @@ describe('peer credentials', () => {
   });
 
   test('a dead caller is gone, whoever holds its PID or its socket', async () => {
-    const script = `require('net').connect(process.argv[1]); setInterval(() => {}, 1e6)`;
-    const child = spawn(process.execPath, ['-e', script, path]);
+    const child = spawn(process.execPath, ['-e', CONNECT, path]);
     const peer = await nextPeer();
     expect(peer.pid).toBe(child.pid);
     expect(peer.check().ok).toBe(true);
@@ -119,6 +121,68 @@ describe('peer credentials', () => {
     issuer.stdin.end();
     await gone;
   });
+
+  /** The C library with another answer to SO_PEERPIDFD. */
+  function withPidfd(answer: (native: Native, fd: number) => Buffer | number): () => Native {
+    const native = loadNative();
+    return () => ({
+      ...native,
+      socketOption: (fd, level, option, size) =>
+        option === 77 ? answer(native, fd) : native.socketOption(fd, level, option, size),
+    });
+  }
+
+  test.skipIf(process.platform !== 'linux')(
+    'a kernel without pidfds: start time decides, and it is said',
+    async () => {
+      const old = openPeerCredentials(
+        'linux',
+        withPidfd(() => -92),
+      );
+      if (!old.ok) throw new Error(old.detail);
+      expect(old.value.capability).toBe('start-time');
+      const read = new Promise<Outcome<Peer>>((resolve) => {
+        accepted = (socket) => {
+          const { _handle } = socket as unknown as { _handle: { fd: number } };
+          resolve(old.value.read(_handle.fd));
+        };
+      });
+      const child = spawn(process.execPath, ['-e', CONNECT, path]);
+      const peer = await read;
+      if (!peer.ok) throw new Error(peer.detail);
+      expect(peer.value).toMatchObject({ pid: child.pid });
+      expect(peer.value.check().ok).toBe(true);
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+      expect(peer.value.check()).toMatchObject({ code: 'PEER_GONE' });
+    },
+  );
+
+  test.skipIf(credentials.capability !== 'pidfd')(
+    'where the kernel has pidfds, a peer without one is a dead peer',
+    async () => {
+      let probed = false;
+      const opened = openPeerCredentials(
+        'linux',
+        withPidfd((native, fd) => {
+          if (probed) return -3;
+          probed = true;
+          return native.socketOption(fd, 1, 77, 4);
+        }),
+      );
+      if (!opened.ok) throw new Error(opened.detail);
+      const refused = new Promise<Outcome<Peer>>((resolve) => {
+        accepted = (socket) => {
+          const { _handle } = socket as unknown as { _handle: { fd: number } };
+          resolve(opened.value.read(_handle.fd));
+        };
+      });
+      const socket = connect(path);
+      expect(await refused).toMatchObject({ ok: false, code: 'PEER_GONE' });
+      socket.destroy();
+    },
+  );
 
   test('platforms without peer credentials are refused, never served unauthenticated', () => {
     for (const platform of ['win32', 'freebsd', 'aix']) {
