@@ -127,7 +127,7 @@ export function createDoor(options: DoorOptions): Door {
       if (expected.reply === 'inbox' && !isCallersInbox(reply, sender, service)) {
         return refuse('DOOR_REPLY_INVALID', 'not an inbox of the caller for this service');
       }
-      if (expected.reply === 'none' && reply !== undefined && reply !== '') {
+      if (expected.reply === 'none' && reply !== undefined) {
         return refuse('DOOR_REPLY_INVALID', 'no reply is given on this subject');
       }
       if (headers === 'malformed') return refuse('DOOR_HEADERS_MALFORMED', 'unreadable headers');

@@ -12,7 +12,7 @@ import { createAcknowledger } from './acknowledger.ts';
 import { type ConsumeOptions, type Consumer, createConsumer } from './consumer.ts';
 import type { Propagate } from './envelope.ts';
 import { joinCauses, MAX_CAUSES } from './join.ts';
-import { type LinkStatus, openLink } from './link.ts';
+import { type BusLink, type LinkStatus, openLink } from './link.ts';
 import { createRequester, type RequestDraft, type RequestResult } from './requester.ts';
 import { createResponder, type Responder, type ServeOptions } from './responder.ts';
 import { createSender, type SendDraft } from './sender.ts';
@@ -57,6 +57,9 @@ export interface BusStatus {
 export interface BusClient {
   readonly self: Member;
   readonly session: string;
+  /** For the ledger's feed, which shares connection and session with the rest of its process. */
+  readonly link: BusLink;
+  sign(draft: RecordDraft): SignedRecord;
   send(draft: SendDraft): Promise<RecordId>;
   /** Every message acknowledged and every record confirmed by the ledger. */
   flush(): Promise<void>;
@@ -74,6 +77,11 @@ export interface BusClient {
   status(): BusStatus;
   /** Handles what arrived, answers what was asked, tells senders and ledger, and leaves. */
   close(): Promise<void>;
+}
+
+/** The first whole second that is not before `at`. */
+function wholeSecond(at: number): number {
+  return Math.ceil(at / 1000) * 1000;
 }
 
 const ACK_EVERY_MS = 250;
@@ -216,10 +224,17 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     }, TICK_MS),
   ];
   await link.flush();
+  // `iat` counts whole seconds, so a door refuses what was signed in the second of its own start.
+  // Who is told that this client is ready shall not meet that.
+  await new Promise((resolve) =>
+    setTimeout(resolve, Math.max(1, wholeSecond(startedAt) - clock())),
+  );
 
   return {
     self,
     session,
+    link,
+    sign,
     async send(draft) {
       if (!subscribedAcks) {
         subscribedAcks = true;

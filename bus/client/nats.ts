@@ -73,7 +73,8 @@ interface RawMessage {
 
 /** nats.js decodes headers when they are read, and throws on some that a stranger can send. */
 export function incoming(message: RawMessage): Incoming {
-  const { subject, reply, data } = message;
+  const { subject, data } = message;
+  const reply = message.reply === '' ? undefined : message.reply;
   try {
     const decoded = message.headers;
     return { subject, reply, headers: decoded, status: decoded?.code ?? 0, data };

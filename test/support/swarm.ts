@@ -1,15 +1,30 @@
 import { randomBytes } from 'node:crypto';
+import { type BusClient, type BusClientOptions, createBusClient } from '#bus/client/bus-client.ts';
+import type { NatsConnection } from '#bus/client/nats.ts';
 import type { GateCode } from '#bus/codes.ts';
 import { createDirectory, type Member } from '#bus/directory.ts';
+import type { DoorRefusal } from '#bus/door.ts';
 import type { Admission } from '#bus/gate/callout.ts';
 import { type Gate, startGate } from '#bus/gate/gate.ts';
 import { nkeyFromSeed } from '#bus/gate/nkey.ts';
 import type { UserPermissions } from '#bus/gate/user-jwt.ts';
+import { startLedgerFeed } from '#bus/ledger-feed.ts';
+import { createStreamStorage } from '#bus/ledger-storage.ts';
+import { ensureStreams } from '#bus/streams.ts';
+import { createLedger, type Ledger } from '#custody/ledger/ledger.ts';
 import type { Outcome } from '#identity/outcome.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { VerifiedSvid } from '#identity/svid.ts';
+import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { startBroker, type TestBroker } from './nats.ts';
-import { bundleSet, createTestCa, type LeafOptions, type TestCa, testSource } from './test-ca.ts';
+import {
+  bundleSet,
+  createTestCa,
+  type LeafOptions,
+  type TestCa,
+  type TestSource,
+  testSource,
+} from './test-ca.ts';
 
 export const TRUST_DOMAIN = 'city.example';
 
@@ -60,24 +75,26 @@ export function permissionsOf(member: Member): UserPermissions | undefined {
     case 'analyzer':
       return {
         publish: {
-          allow: [
-            ...own,
-            ...pull('READING'),
-            `${d}.ack.${token}.*`,
-            `${d}.finding.${token}`,
-            `svc.llm.${token}`,
-          ],
+          allow: [...own, `${d}.ack.${token}.*`, `${d}.finding.${token}`, `svc.llm.${token}`],
         },
         subscribe: { allow: [inbox, `${d}.ack.*.${token}`] },
       };
     case 'action':
       return {
-        publish: { allow: [...own, ...pull('FINDING'), `${d}.ack.${token}.*`, `svc.mcp.${token}`] },
+        publish: { allow: [...own, `${d}.ack.${token}.*`, `svc.mcp.${token}`] },
         subscribe: { allow: [inbox] },
       };
     case 'ledger':
       return {
-        publish: { allow: [...own, ...pull('APPEND'), '_INBOX.*.ledger.>', 'ledger.entry'] },
+        publish: {
+          allow: [
+            ...own,
+            ...pull('APPEND'),
+            '_INBOX.*.ledger.>',
+            'ledger.entry',
+            '$JS.API.DIRECT.GET.LEDGER',
+          ],
+        },
         subscribe: { allow: [inbox, 'svc.ledger.* svc-ledger'] },
       };
     default:
@@ -87,6 +104,13 @@ export function permissionsOf(member: Member): UserPermissions | undefined {
         subscribe: { allow: [inbox, `svc.${member.name}.* svc-${member.name}`] },
       };
   }
+}
+
+export interface TestLedger {
+  readonly client: BusClient;
+  readonly ledger: Ledger;
+  readonly restored: number;
+  close(): Promise<void>;
 }
 
 export interface TestSwarm {
@@ -107,6 +131,14 @@ export interface TestSwarm {
     random: () => number;
     clock: () => number;
   };
+  /** The streams and consumers of the members, by the supervisor's connection. */
+  streams(): Promise<void>;
+  client(
+    member: Member,
+    more?: Partial<BusClientOptions>,
+  ): Promise<{ client: BusClient; source: TestSource; refusals: DoorRefusal[] }>;
+  /** A ledger process's insides: feed, storage and sequencer. */
+  ledger(): Promise<TestLedger>;
   stop(): Promise<void>;
 }
 
@@ -155,8 +187,60 @@ export async function startSwarm(
       onDecision: (outcome) => decisions.push(outcome),
     });
   };
+  const client: TestSwarm['client'] = async (member, more) => {
+    const from = await source(member);
+    const refusals: DoorRefusal[] = [];
+    const made = await createBusClient({
+      ...connection(from),
+      self: member,
+      directory,
+      random: randomOf,
+      onRefusal: (refusal) => refusals.push(refusal),
+      ...more,
+    });
+    return { client: made, source: from, refusals };
+  };
   await start();
   return {
+    client,
+    streams: async () =>
+      ensureStreams(
+        { ...connection(await source(MEMBERS.supervisor)), nkeySeed: broker.operatorSeed },
+        {
+          kinds: ['reading', 'finding'],
+          districts: ['north'],
+          receivers: members.flatMap((member) =>
+            member.role === 'analyzer'
+              ? [{ member, kinds: ['reading'] }]
+              : member.role === 'action'
+                ? [{ member, kinds: ['finding'] }]
+                : [],
+          ),
+          ledger: MEMBERS.ledger,
+        },
+      ),
+    ledger: async () => {
+      const { client: own } = await client(MEMBERS.ledger);
+      const storage = createStreamStorage({ link: own.link, self: MEMBERS.ledger });
+      const ledger = createLedger({
+        verify: (chain, at) => verifyX509Svid(chain, bundles, at),
+        storage,
+        clock: Date.now,
+      });
+      const restored = await ledger.restore(storage.read());
+      if (!restored.ok) throw new Error(restored.detail);
+      const { link, sign } = own;
+      const feed = startLedgerFeed({ link, self: MEMBERS.ledger, directory, ledger, sign });
+      return {
+        client: own,
+        ledger,
+        restored: restored.value,
+        close: async () => {
+          await feed.close();
+          await own.close();
+        },
+      };
+    },
     ca,
     broker,
     decisions,
@@ -182,4 +266,12 @@ export async function startSwarm(
 
 export function randomOf(size: number): Uint8Array {
   return randomBytes(size);
+}
+
+/** The next permission violation that the broker reports on a connection. */
+export async function violation(nats: NatsConnection): Promise<string> {
+  for await (const event of nats.status()) {
+    if (event.type === 'error') return event.error.message;
+  }
+  throw new Error('the connection ended without a violation');
 }

@@ -1,0 +1,132 @@
+import type { LedgerStorage } from '#custody/ledger/ledger.ts';
+import type { BusLink } from './client/link.ts';
+import type { HeaderPairs, Incoming } from './client/nats.ts';
+import type { Member } from './directory.ts';
+import { LEDGER_STREAM, LEDGER_SUBJECT } from './subjects.ts';
+
+/** The ledger's stream as its storage; only the ledger's identity may publish to it. */
+export interface StreamStorage extends LedgerStorage {
+  /**
+   * Every entry, oldest first, for `Ledger.restore`; with `index`, those from there on (perhaps with
+   * a repeated one before them). @throws Error when the broker does not answer.
+   */
+  read(index?: number): AsyncIterable<Uint8Array>;
+}
+
+const ANSWER_MS = 3000;
+const ATTEMPTS = 3;
+const BATCH = 500;
+
+function headerOf(message: Incoming, wanted: string): string | undefined {
+  const { headers } = message;
+  if (headers === undefined || headers === 'malformed') return undefined;
+  for (const [name, values] of headers) if (name === wanted) return values[0];
+  return undefined;
+}
+
+/** A PubAck of LEDGER; anything else (an error, no responders) is no answer to build on. */
+function isStored(message: Incoming): boolean {
+  if (message.status !== 0) return false;
+  try {
+    const answer: unknown = JSON.parse(Buffer.from(message.data).toString('utf8'));
+    if (typeof answer !== 'object' || answer === null || 'error' in answer) return false;
+    return (answer as { stream?: unknown }).stream === LEDGER_STREAM;
+  } catch {
+    return false;
+  }
+}
+
+/** `Nats-Msg-Id` is the entry's id: an append repeated after a lost answer is stored once. */
+export function createStreamStorage(options: {
+  readonly link: BusLink;
+  readonly self: Member;
+}): StreamStorage {
+  const { link, self } = options;
+  const prefix = `_INBOX.${self.token}._js.${LEDGER_STREAM}`;
+  const waiting = new Map<string, (message: Incoming | undefined) => void>();
+  let count = 0;
+  // `_js` is no service, so nobody but the server can answer here.
+  link.subscribe(`${prefix}.*`, undefined, (message) => waiting.get(message.subject)?.(message));
+
+  async function ask(payload: Uint8Array, headers: HeaderPairs): Promise<Incoming | undefined> {
+    count += 1;
+    const reply = `${prefix}.${count}`;
+    let timer: NodeJS.Timeout | undefined;
+    const answered = new Promise<Incoming | undefined>((resolve) => {
+      waiting.set(reply, resolve);
+      timer = setTimeout(() => resolve(undefined), ANSWER_MS);
+    });
+    link.publish({ subject: LEDGER_SUBJECT, reply, payload, headers });
+    const answer = await answered;
+    clearTimeout(timer);
+    waiting.delete(reply);
+    return answer;
+  }
+
+  /** Entries from a sequence number on, at most `BATCH`, and how many come after them. */
+  async function readBatch(
+    from: number,
+  ): Promise<{ readonly entries: readonly Uint8Array[]; readonly next: number | undefined }> {
+    count += 1;
+    const reply = `${prefix}.${count}`;
+    const entries: Uint8Array[] = [];
+    let last = from - 1;
+    return new Promise((resolve, reject) => {
+      const end = (result: () => void) => {
+        clearTimeout(timer);
+        waiting.delete(reply);
+        result();
+      };
+      const late = () => end(() => reject(new Error('the broker did not return the ledger')));
+      let timer = setTimeout(late, ANSWER_MS);
+      waiting.set(reply, (message) => {
+        if (message === undefined) return;
+        if (message.status === 404) {
+          end(() => resolve({ entries, next: undefined }));
+          return;
+        }
+        if (message.status === 204) {
+          const more = Number(headerOf(message, 'Nats-Num-Pending') ?? '0') > 0;
+          end(() => resolve({ entries, next: more ? last + 1 : undefined }));
+          return;
+        }
+        if (message.status !== 0) {
+          end(() =>
+            reject(new Error(`the broker refused to return the ledger: ${message.status}`)),
+          );
+          return;
+        }
+        last = Number(headerOf(message, 'Nats-Sequence'));
+        entries.push(message.data);
+        clearTimeout(timer);
+        timer = setTimeout(late, ANSWER_MS);
+      });
+      link.publish({
+        subject: `$JS.API.DIRECT.GET.${LEDGER_STREAM}`,
+        reply,
+        payload: Buffer.from(
+          JSON.stringify({ seq: from, batch: BATCH, next_by_subj: LEDGER_SUBJECT }),
+        ),
+      });
+    });
+  }
+
+  return {
+    async append(entry, id) {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+        const answer = await ask(entry, [['Nats-Msg-Id', id]]);
+        if (answer !== undefined && isStored(answer)) return;
+      }
+      throw new Error('the ledger stream did not confirm an entry');
+    },
+    async *read(index = 0) {
+      // Sequence numbers start at 1, and an entry stored twice only moves later ones up.
+      let next: number | undefined = index + 1;
+      while (next !== undefined) {
+        const batch = await readBatch(next);
+        yield* batch.entries;
+        next = batch.next;
+      }
+    },
+  };
+}
