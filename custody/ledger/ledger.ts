@@ -135,7 +135,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     record: ParsedRecord | undefined,
     svid: VerifiedSvid | undefined,
   ): void {
-    // What may pass later is not a refusal yet; an equivocation has an entry of its own.
+    // What may pass later is not a refusal yet: whoever feeds the ledger brings it again.
     if (CUSTODY_CODES[code].kind === 'unavailable') return;
     tally.add({
       code,

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { createRecordSigner } from '#custody/record/sign.ts';
 import type { RecordId, SignedRecord } from '#custody/record.ts';
 import { renderTree } from '#custody/tree.ts';
 import { type EvidenceRecord, verifyAncestry } from '#custody/verify.ts';
@@ -95,6 +97,20 @@ describe('the verdict on an ancestry', () => {
     expect(verdicts(changed)[1]).toBe(expected);
     expect(found.proven).toBe(false);
     expect(found.firstBad?.id).toBe(records[1]?.id);
+  });
+
+  it('is forged where a certificate seen before had ended when the record was issued', async () => {
+    const clock = testClock(swarm.clock());
+    const svid = await swarm.ca.issue(IDS.sensor, { notAfter: new Date(clock() + 2000) });
+    const { sign } = createRecordSigner({ source: () => svid, clock, random: randomBytes });
+    clock.advance(60_000);
+    const late = sign(reading('x'));
+    clock.advance(-60_000);
+    const inTime = sign(reading('x', { knd: 'msg', par: [late.id] }));
+    expect(verdicts([evidence(inTime, 'x'), evidence(late, 'x')])).toEqual([
+      'forged LEDGER_PARENT_LATER',
+      'forged RECORD_SVID_NOT_VALID',
+    ]);
   });
 
   it('names the gap where a record is missing', () => {
