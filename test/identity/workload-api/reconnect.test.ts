@@ -64,7 +64,7 @@ describe('the end of a stream', () => {
       draws.push(0);
       return 0;
     };
-    const { stream } = await at.ready({ random });
+    const { stream } = await at.ready({ random, clock: () => 0 });
     stream.end();
     const second = await at.server.next();
     expect(draws).toHaveLength(0);
