@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 import { spawn } from 'node:child_process';
+import { release } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { isPurpose } from '#runtime/tools/catalog.mjs';
+import { examine } from '#runtime/tools/doctor.mjs';
 import { findNode, OLDEST_NODE, packagedNode } from '#runtime/tools/node.mjs';
 import { reasonOf } from '#runtime/tools/run.mjs';
 import { prepare } from '#runtime/tools/steps.mjs';
@@ -42,7 +44,25 @@ async function ready() {
   }
   const node = findNode(root, { path: process.execPath, version: process.versions.node });
   if (node !== undefined) return { node, variables: {} };
+  if (command === 'doctor') return examineHere();
   say(`needs Node ${OLDEST_NODE} or newer, or ${packagedNode(root)}: run npm ci in ${root}`);
+  return undefined;
+}
+
+/** The doctor without its Node: what is missing is said before anything is installed. */
+async function examineHere() {
+  const rows = await examine({
+    root,
+    stateDir: `${root}/.swarmproof`,
+    environment: process.env,
+    platform: process.platform,
+    kernel: release(),
+    uid: process.getuid?.(),
+    self: { path: process.execPath, version: process.versions.node },
+  });
+  for (const { name, ok, found, fix } of rows) {
+    process.stdout.write(`${ok.padEnd(4)}  ${name}: ${found}${fix === '' ? '' : ` (${fix})`}\n`);
+  }
   return undefined;
 }
 

@@ -119,10 +119,16 @@ export async function fromArchive(order) {
   return { path, source: `${distribution} ${suite}`, why: '' };
 }
 
-/** @param {string} stderr @returns {string} apt's first error, without its mark */
+/** @param {string} stderr @returns {string} what apt could not fetch, else its first error */
 function errorLine(stderr) {
-  const line = stderr.split('\n').find((text) => /^[EW]: /.test(text));
-  return line?.slice(3).trim() ?? '';
+  const lines = stderr.split('\n').filter((text) => /^[EW]: /.test(text));
+  const line = lines.find((text) => text.includes('Failed to fetch')) ?? lines.find(isError);
+  return line?.slice(3).replace(/\s+/g, ' ').trim() ?? '';
+}
+
+/** @param {string} line */
+function isError(line) {
+  return line.startsWith('E:');
 }
 
 /** @param {string} why */

@@ -32,7 +32,8 @@ export async function fromGo(order) {
   if (!asked.ok) return { source: '', why: `go env: ${asked.why}` };
   const silent = await probe(asked.stdout.trim(), order);
   if (silent !== '') environment.GOPROXY = 'off';
-  order.say(`${order.name}: building ${order.version} with go, which takes a few minutes`);
+  const from = silent === '' ? '' : ` from its own cache (module proxy: ${silent})`;
+  order.say(`${order.name}: building ${order.version} with go${from}; this can take minutes`);
   const built = await run(go, ['install', '-trimpath', `${order.module}@${order.version}`], {
     ...common,
     timeoutMs: 900_000,
