@@ -61,11 +61,13 @@ async function replaced(child: ChildProcess, node: string): Promise<boolean> {
 async function claimsOf(
   spec: LaunchSpec,
   context: LaunchContext,
-  process: { readonly pid: number; readonly startTime: number },
+  started: { readonly pid: number; readonly startTime: number },
 ): Promise<Omit<AttestationClaims, 'workload'>> {
   // What the store holds at this moment is attested, whatever it held when it was filled.
   const image = { ...spec.image.reference, digest: await storedDigest(spec.image) };
-  return { ...process, exe: await executableFile(context.node), image };
+  const uid = process.getuid?.();
+  const exe = await executableFile(context.node);
+  return { ...started, exe, image, ...(uid === undefined ? {} : { uid }) };
 }
 
 function isFromChild(message: unknown): message is FromChild {
@@ -76,6 +78,7 @@ function isFromChild(message: unknown): message is FromChild {
     case 'status':
       return 'status' in message && typeof message.status === 'object' && message.status !== null;
     case 'quarantined':
+    case 'refused':
     case 'fatal':
       return 'detail' in message && typeof message.detail === 'string';
     default:

@@ -1,9 +1,10 @@
-import { createWriteStream, renameSync, statSync, type WriteStream } from 'node:fs';
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import type { Readable } from 'node:stream';
 
 /** One log file and its predecessor: a process that floods its log fills no disk. */
 export const MAX_LOG_BYTES = 4 * 1024 * 1024;
 const TAIL_BYTES = 2048;
+const TAIL_LINES = 3;
 
 export interface ProcessLog {
   readonly path: string;
@@ -14,44 +15,53 @@ export interface ProcessLog {
   close(): void;
 }
 
-/** Appends to `path`; beyond `maxBytes` the file becomes `path.1` and a new one begins. */
+/**
+ * Appends to `path`; beyond `maxBytes` the file becomes `path.1` and a new one begins. Written
+ * synchronously, so that a rename never overtakes an opening. A log that cannot be written (a full
+ * disk) costs the log, never the swarm.
+ */
 export function openProcessLog(path: string, maxBytes: number = MAX_LOG_BYTES): ProcessLog {
+  let file: number | undefined;
   let size = 0;
-  try {
-    size = statSync(path).size;
-  } catch {
-    // A first start.
-  }
   let last = Buffer.alloc(0);
-  const open = (): WriteStream => {
-    const stream = createWriteStream(path, { flags: 'a', mode: 0o600 });
-    // A full disk costs the log, never the swarm.
-    stream.on('error', () => {});
-    return stream;
+
+  const attempt = (act: () => void): void => {
+    try {
+      act();
+    } catch {
+      // See above.
+    }
   };
-  let file = open();
+  const close = (): void => {
+    const open = file;
+    file = undefined;
+    if (open !== undefined) attempt(() => closeSync(open));
+  };
+  const open = (): void => {
+    file = openSync(path, 'a', 0o600);
+    size = fstatSync(file).size;
+  };
   const write = (chunk: Buffer): void => {
     last = Buffer.concat([last, chunk]).subarray(-TAIL_BYTES);
-    if (size + chunk.length > maxBytes && size > 0) {
-      file.end();
-      try {
+    attempt(() => {
+      if (size > 0 && size + chunk.length > maxBytes) {
+        close();
         renameSync(path, `${path}.1`);
-      } catch {
-        // Not renamed: the file goes on growing by what one chunk holds, and is tried again.
       }
-      file = open();
-      size = 0;
-    }
-    size += chunk.length;
-    file.write(chunk.subarray(0, maxBytes));
+      if (file === undefined) open();
+      // A chunk of a pipe is at most 64 KiB; of a longer one the log keeps the beginning.
+      if (file !== undefined) size += writeSync(file, chunk.subarray(0, maxBytes));
+    });
   };
+
+  attempt(open);
   return {
     path,
     take: (stream) => {
       stream.on('data', write);
       stream.on('error', () => {});
     },
-    tail: () => last.toString('utf8').trimEnd().split('\n').slice(-3).join(' | '),
-    close: () => file.end(),
+    tail: () => last.toString('utf8').trimEnd().split('\n').slice(-TAIL_LINES).join(' | '),
+    close,
   };
 }

@@ -85,8 +85,28 @@ export function checkReferences(yaml: PositionedYaml, file: SwarmFile): SwarmPro
     listed(at('consume'), role.consume, [...published], 'role publishes');
     listed(at('services'), role.services, services, 'service');
     listed(at('models'), role.models, models, 'service offers model');
+    listed(at('train'), role.train, models, 'service offers model');
+    if (role.models.length > 0 && role.train.length > 0) {
+      report(
+        at('train'),
+        'who may query models may not train any; give training a role of its own',
+      );
+    }
+    const { callsPerMinute, tokensPerHour } = role.budget;
+    if (role.models.length > 0 && (callsPerMinute === undefined || tokensPerHour === undefined)) {
+      const fix = 'add budget: { callsPerMinute: 60, tokensPerHour: 100000 }';
+      report(
+        ['roles'],
+        `a role with models needs a budget, or every call is refused; ${fix}`,
+        name,
+      );
+    }
     listed(at('tools'), role.tools, Object.keys(file.tools), 'tool');
-    for (const collection of Object.keys(role.collections)) {
+    for (const [collection, rights] of Object.entries(role.collections)) {
+      if (rights.includes('read') && rights.includes('write')) {
+        const fix = 'give writing to a role of its own';
+        report(at('collections'), `who reads a collection may not write it; ${fix}`, collection);
+      }
       if (!collections.includes(collection)) {
         report(
           at('collections'),

@@ -14,6 +14,8 @@ export interface Grants {
   readonly consume: readonly string[];
   readonly services: readonly string[];
   readonly models: readonly string[];
+  /** Models that it may fine-tune; who may query may not. */
+  readonly train: readonly string[];
   readonly collections: Readonly<Record<string, readonly string[]>>;
   readonly tools: readonly string[];
   readonly budget: { readonly calls_per_minute?: number; readonly tokens_per_hour?: number };
@@ -70,6 +72,7 @@ const NOTHING: Grants = {
   consume: [],
   services: [],
   models: [],
+  train: [],
   collections: {},
   tools: [],
   budget: {},
@@ -94,6 +97,7 @@ function grantsOf(role: SwarmFile['roles'][string] | undefined): Grants {
     consume: role.consume,
     services: role.services,
     models: role.models,
+    train: role.train,
     collections: role.collections,
     tools: role.tools,
     budget: {

@@ -46,6 +46,7 @@ const role = z.strictObject({
   consume: names.default([]),
   services: names.default([]),
   models: z.array(z.string().min(1)).default([]),
+  train: z.array(z.string().min(1)).default([]),
   collections: z.record(name, z.array(z.enum(['read', 'write'])).min(1)).default({}),
   tools: z.array(toolName).default([]),
   budget: budget.default({}),
@@ -68,6 +69,7 @@ const service = z.looseObject({
 });
 export const SERVICE_KEYS = ['services', 'models', 'collections'] as const;
 
+/** The policy lets an argument pass that is in `enum`, or a number from `min` to `max`. */
 const argument = z
   .strictObject({
     min: z.number().optional(),
@@ -77,9 +79,13 @@ const argument = z
       .min(1)
       .optional(),
   })
-  .refine((value) => value.min === undefined || value.max === undefined || value.min <= value.max, {
-    error: 'min no greater than max',
-  });
+  .refine(
+    ({ min, max, enum: values }) =>
+      values === undefined
+        ? min !== undefined && max !== undefined && min <= max
+        : min === undefined && max === undefined,
+    { error: 'either { min, max } with min no greater than max, or { enum: [...] }' },
+  );
 
 const tool = z.strictObject({
   highRisk: z.boolean().default(false),

@@ -1,6 +1,6 @@
-import { appendFile, mkdir, readFile, realpath, rm } from 'node:fs/promises';
+import { appendFile, cp, mkdir, readFile, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { refuse } from '#identity/outcome.ts';
 import { type StoredImage, storeImage } from '#runtime/images/store.ts';
 import { createIssuerLink, type IssuerLink } from '#runtime/launcher/issuer-link.ts';
@@ -22,13 +22,24 @@ let source = '';
 let issuer: ProcessPlan;
 let key: Awaited<ReturnType<typeof buildImage>>['key'];
 
+let built: Awaited<ReturnType<typeof tempFolder>>;
+let images: Record<'issuer' | 'sensor', string>;
+
+beforeAll(async () => {
+  built = await tempFolder();
+  const made = await buildImage(built.path, 'cli/processes/issuer.ts', 'issuer');
+  key = made.key;
+  const sensor = await buildImage(built.path, 'test/runtime/programs/identified.ts', 'sensor');
+  images = { issuer: made.image, sensor: sensor.image };
+});
+afterAll(() => built.remove());
+
 /** A real issuer in its own process, and the image of a program that asks it for its identity. */
 beforeEach(async () => {
   ({ path: folder, remove } = await tempFolder());
   store = join(folder, 'store');
-  const issuerImage = await buildImage(folder, 'cli/processes/issuer.ts', 'issuer');
-  key = issuerImage.key;
-  source = (await buildImage(folder, 'test/runtime/programs/identified.ts', 'sensor')).image;
+  source = join(folder, 'sensor');
+  await cp(images.sensor, source, { recursive: true });
   link = createIssuerLink();
   context = {
     node: await realpath(process.execPath),
@@ -38,7 +49,7 @@ beforeEach(async () => {
     attest: (claims) => link.attest(claims),
     exited: (pid, startTime) => link.exited(pid, startTime),
   };
-  const image = value(await storeImage(issuerImage.image, store, [key]));
+  const image = value(await storeImage(images.issuer, store, [key]));
   await mkdir(join(folder, 'issuer'), { mode: 0o700 });
   const config = {
     stateDir: join(folder, 'issuer'),

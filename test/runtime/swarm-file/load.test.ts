@@ -30,6 +30,7 @@ roles:
     models: [small]
     collections: { runbooks: [read] }
     tools: [valve.set]
+    budget: { callsPerMinute: 60, tokensPerHour: 1000 }
 agents:
   - { role: sensor, district: north, name: cam-1, source: { kind: simulated, seed: 7 } }
   - { role: analyzer, district: north, name: eye, detector: { window: 60 } }
@@ -129,59 +130,77 @@ const TABLE: readonly [name: string, from: string, to: string, said: string][] =
     '12:13 roles.analyzer.tools[0]: no tool "valve.get"; did you mean "valve.set"?',
   ],
   [
+    'a budget that is missing beside models',
+    '    budget: { callsPerMinute: 60, tokensPerHour: 1000 }\n',
+    '',
+    '7:3 roles.analyzer: a role with models needs a budget, or every call is refused; add budget: { callsPerMinute: 60, tokensPerHour: 100000 }',
+  ],
+  [
+    'a role that queries and trains',
+    'models: [small]\n    coll',
+    'models: [small]\n    train: [small]\n    coll',
+    '11:12 roles.analyzer.train: who may query models may not train any; give training a role of its own',
+  ],
+  [
+    'a role that reads and writes one collection',
+    '[read]',
+    '[read, write]',
+    '11:20 roles.analyzer.collections.runbooks: who reads a collection may not write it; give writing to a role of its own',
+  ],
+  [
     'a role of an agent that is not there',
     'role: sensor,',
     'role: sensr,',
-    '14:13 agents[0].role: no role "sensr" under roles; did you mean "sensor"?',
+    '15:13 agents[0].role: no role "sensr" under roles; did you mean "sensor"?',
   ],
   [
     'a district that is no text',
     'district: north, name: cam-1',
     'district: 7, name: cam-1',
-    '14:31 agents[0].district: expected text, found 7',
+    '15:31 agents[0].district: expected text, found 7',
   ],
   [
     "a district that is the bus' own",
     'district: north, name: cam-1',
     'district: svc, name: cam-1',
-    '14:31 agents[0].district: "svc" belongs to the platform; choose another district name',
+    '15:31 agents[0].district: "svc" belongs to the platform; choose another district name',
   ],
   [
     'a kind that nobody in the district consumes',
     'district: north, name: cam-1',
     'district: south, name: cam-1',
-    '14:31 agents[0].district: nobody in district "south" consumes "reading"; add an agent whose role consumes it',
+    '15:31 agents[0].district: nobody in district "south" consumes "reading"; add an agent whose role consumes it',
   ],
   [
     'a name with a dot',
     'name: cam-1',
     'name: cam.1',
-    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam.1"',
+    '15:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam.1"',
   ],
   [
     'a name with a wildcard',
     'name: cam-1',
     'name: "cam-*"',
-    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam-*"',
+    '15:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam-*"',
   ],
   [
     'a name with >',
     'name: cam-1',
     'name: "cam>"',
-    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam>"',
+    '15:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam>"',
   ],
   [
     'a name with a space',
     'name: cam-1',
     'name: "cam 1"',
-    '14:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam 1"',
+    '15:44 agents[0].name: expected 1 to 48 of a-z, 0-9, "-" and "_" (no ".", "*", ">", spaces or capitals); found "cam 1"',
   ],
-  ['a missing name', ', name: cam-1', '', '14:5 agents[0].name: is missing; write text'],
+  ['a missing name', ', name: cam-1', '', '15:5 agents[0].name: is missing; write text'],
   [
     'a key that the role does not know',
     'source: {',
     'sorce: {',
-    '14:51 agents[0].sorce: unknown key; did you mean "source"?',
+    '15:51 agents[0].sorce: unknown key; did you mean "source"?',
   ],
   [
     'a source of no known kind',
@@ -193,37 +212,43 @@ const TABLE: readonly [name: string, from: string, to: string, said: string][] =
     'a setting out of range',
     'window: 60',
     'window: 1',
-    '15:71 agents[1].detector.window: expected at least 2, found 1',
+    '16:71 agents[1].detector.window: expected at least 2, found 1',
   ],
   [
     'a service without a program',
     '  vector: {',
     '  vectr: {',
-    '18:3 services.vectr: no program for this service; did you mean "vector"?',
+    '19:3 services.vectr: no program for this service; did you mean "vector"?',
   ],
   [
     'a service named like a kind',
     'publish: [reading]',
     'publish: [reading, llm]',
-    '17:3 services.llm: a service may not be named like a message kind; rename one of them',
+    '18:3 services.llm: a service may not be named like a message kind; rename one of them',
   ],
   [
     'a service that is the ledger',
     '  vector: {',
     '  ledger: {',
-    '18:3 services.ledger: this name belongs to the platform; choose another',
+    '19:3 services.ledger: this name belongs to the platform; choose another',
   ],
   [
     'limits that exclude each other',
     'min: -10',
     'min: 11',
-    '20:52 tools["valve.set"].arguments.delta: expected min no greater than max; found a map',
+    '21:52 tools["valve.set"].arguments.delta: expected either { min, max } with min no greater than max, or { enum: [...] }; found a map',
+  ],
+  [
+    'an argument bounded on one side',
+    '{ min: -10, max: 10 }',
+    '{ max: 10 }',
+    'tools["valve.set"].arguments.delta: expected either { min, max }',
   ],
   [
     'a tool with a bad name',
     '  valve.set: {',
     '  "valve set": {',
-    '20:3 tools["valve set"]: not a usable name; write words of a-z, 0-9, "-" and "_" joined by ".", for example valve.set',
+    '21:3 tools["valve set"]: not a usable name; write words of a-z, 0-9, "-" and "_" joined by ".", for example valve.set',
   ],
   [
     'a key given twice',
@@ -262,7 +287,7 @@ describe('a swarm file', () => {
     );
     const outcome = parse(twin);
     expect(outcome.ok ? '' : outcome.detail).toBe(
-      'swarms/town.yaml:16:44 agents[2].name: token sensor-cam-1 is already that of agents[0]; choose another name',
+      'swarms/town.yaml:17:44 agents[2].name: token sensor-cam-1 is already that of agents[0]; choose another name',
     );
   });
 

@@ -98,6 +98,7 @@ describe('the smart city, resolved', () => {
         consume: [],
         services: ['city-works'],
         models: [],
+        train: [],
         collections: {},
         tools: [],
         budget: {},
