@@ -28,7 +28,8 @@ const NO_COMMAND = new RegExp(
   `(?:\\b(?:never|not|cannot|can|may|might|could|would|without)|n't)\\s+(?:\\w+\\s+){0,4}?(?:${VERBS})\\b`,
   'i',
 );
-const SENTENCE_END = /(?<=[.!?;])\s+|\n+/;
+/** A prompt is often JSON: where one of its texts ends, so does the sentence. */
+const SENTENCE_END = /(?<=[.!?;])\s+|\n+|"\s*[,:}\]]|[[{,]\s*"/;
 const NUMBER = /[+-]?\d+(?:\.\d+)?/;
 /** Text after the name that may still give arguments; a page-long text is not searched to its end. */
 const REACH = 400;
@@ -38,21 +39,25 @@ const RUNBOOK_REACH = 2_000;
 export function findInstruction(text: string, tools: readonly ChatTool[]): Instruction | undefined {
   // A reading arrives as JSON inside the prompt: its escapes are undone for reading.
   const plain = text.replace(/\\[nrt]/g, '\n').replace(/\\"/g, '"');
-  let found: Instruction | undefined;
+  // Arguments are read once, at the end: a text that repeats itself must not cost its square.
+  let found: { tool: ChatTool; sentence: string; start: number; end: number } | undefined;
   let offset = 0;
   for (const sentence of plain.split(SENTENCE_END)) {
     const start = plain.indexOf(sentence, offset);
     offset = start + sentence.length;
-    const named = toolIn(sentence, tools);
-    if (named === undefined || !commands(sentence, named.at, named.end)) continue;
-    const after = plain.slice(start + named.end, start + named.end + REACH);
-    const inSentence = sentence.slice(named.end);
-    found = {
-      tool: named.tool.function.name,
-      arguments: argumentsFrom(inSentence, sentence, after, named.tool),
-    };
+    let from = 0;
+    for (const { tool, at, end } of mentions(sentence, tools)) {
+      if (commands(sentence.slice(from, at), sentence[end])) found = { tool, sentence, start, end };
+      from = end;
+    }
   }
-  return found;
+  if (found === undefined) return undefined;
+  const { tool, sentence, start, end } = found;
+  const after = plain.slice(start + end, start + end + REACH);
+  return {
+    tool: tool.function.name,
+    arguments: argumentsFrom(sentence.slice(end), sentence, after, tool),
+  };
 }
 
 /** Reads `Tool: name {json}` of a runbook's last line; the honest road to a proposal. */
@@ -68,27 +73,25 @@ export function findRunbook(text: string, tools: readonly ChatTool[]): Instructi
   return undefined;
 }
 
-function toolIn(sentence: string, tools: readonly ChatTool[]) {
-  const lower = sentence.toLowerCase();
-  let best: { tool: ChatTool; at: number; end: number } | undefined;
+/** Every place where a text names one of the tools, in the order of the text. */
+function mentions(text: string, tools: readonly ChatTool[]) {
+  const lower = text.toLowerCase();
+  const found: { tool: ChatTool; at: number; end: number }[] = [];
   for (const tool of tools) {
     const name = tool.function.name.toLowerCase();
-    for (let at = lower.indexOf(name); at !== -1; at = lower.indexOf(name, at + 1)) {
+    for (let at = lower.indexOf(name); at !== -1; at = lower.indexOf(name, at + name.length)) {
       const end = at + name.length;
+      // `valve.set` is not named by `valve.setting`, nor `set` by `valve.set`.
       const bounded = !/[\w.-]/.test(lower[at - 1] ?? ' ') && !/[\w-]/.test(lower[end] ?? ' ');
-      if (bounded && (best === undefined || end - at > best.end - best.at)) {
-        best = { tool, at, end };
-        break;
-      }
+      if (bounded) found.push({ tool, at, end });
     }
   }
-  return best;
+  return found.sort((one, other) => one.at - other.at);
 }
 
-function commands(sentence: string, at: number, end: number): boolean {
-  const before = sentence.slice(0, at);
+function commands(before: string, next: string | undefined): boolean {
   if (NO_COMMAND.test(before)) return false;
-  return COMMAND.test(before) || sentence[end] === '(';
+  return COMMAND.test(before) || next === '(';
 }
 
 function argumentsFrom(inSentence: string, sentence: string, after: string, tool: ChatTool) {

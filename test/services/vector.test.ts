@@ -69,6 +69,11 @@ const points = (reply: Parameters<typeof json>[0]) => json(reply).points as unkn
 test.each([
   ['traffic slow on north road', 'slow-traffic'],
   ['mean speed dropped to 12 km/h on the road, expected 48', 'slow-traffic'],
+  ['slow traffic: mean speed on the road dropped well below its usual value', 'slow-traffic'],
+  [
+    'congestion, traffic jam: occupancy far above normal, vehicles stand still, queues',
+    'congestion',
+  ],
   ['traffic jam, vehicles stand still', 'congestion'],
   ['camera frozen, readings missing, sensor faulty', 'sensor-fault'],
   ['flooded underpass, water on the road', 'flooding'],
