@@ -47,6 +47,19 @@ const buildRecord = z.strictObject({
 const BANNER = `import { createRequire as __createRequire } from 'node:module';
 const require = __createRequire(import.meta.url);`;
 
+/** Two builds at once may both have made the image; the later one takes the place. */
+async function replaceFolder(fresh: string, folder: string): Promise<void> {
+  for (let tries = 3; ; tries--) {
+    await rm(folder, { recursive: true, force: true });
+    try {
+      return await rename(fresh, folder);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (tries === 0 || (code !== 'ENOTEMPTY' && code !== 'EEXIST')) throw error;
+    }
+  }
+}
+
 /**
  * @param root the checkout; inputs are named relative to it, so the bundle holds no machine's path
  * @param cache where images live, one folder `<name>/` each
@@ -129,8 +142,7 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
     await writeFile(join(fresh, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
     const record = { toolchain, entry: relative(root, source.entry), inputs };
     await writeFile(join(fresh, BUILD_FILE), JSON.stringify(record));
-    await rm(folder, { recursive: true, force: true });
-    await rename(fresh, folder);
+    await replaceFolder(fresh, folder);
     return imageDigest(manifest);
   }
 

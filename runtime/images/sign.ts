@@ -5,11 +5,20 @@ import {
   generateKeyPairSync,
   type KeyObject,
 } from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { signImage as signReference } from '#identity/issuer/launcher-link.ts';
+import {
+  signImage as signReference,
+  verifyImageSignature,
+} from '#identity/issuer/launcher-link.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
-import { imageDigest, MANIFEST_FILE, manifestSchema, SIGNATURE_FILE } from './manifest.ts';
+import {
+  imageDigest,
+  MANIFEST_FILE,
+  manifestSchema,
+  SIGNATURE_FILE,
+  signatureSchema,
+} from './manifest.ts';
 
 const PRIVATE_FILE = 'ci-key.pem';
 const PUBLIC_FILE = 'ci-key.pub.pem';
@@ -65,6 +74,22 @@ async function ciPrivateKey(folder: string): Promise<KeyObject> {
   return createPrivateKey(await readFile(path));
 }
 
+async function signedAlready(
+  path: string,
+  name: string,
+  digest: string,
+  key: CiPublicKey,
+): Promise<boolean> {
+  try {
+    const found = signatureSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return (
+      found.keyId === key.keyId && verifyImageSignature({ name, digest, ...found }, key.publicKey)
+    );
+  } catch {
+    return false;
+  }
+}
+
 export interface ImageSigner {
   readonly key: CiPublicKey;
   /** Signs the image in a folder as its manifest stands, and writes the signature beside it. */
@@ -95,9 +120,13 @@ export async function createImageSigner(
         const text = await readFile(join(imageFolder, MANIFEST_FILE), 'utf8');
         const manifest = manifestSchema.parse(JSON.parse(text));
         const digest = imageDigest(manifest);
+        const path = join(imageFolder, SIGNATURE_FILE);
+        if (await signedAlready(path, manifest.name, digest, key)) return accept({ digest });
         const signature = signReference(manifest.name, digest, privateKey);
-        const content = JSON.stringify({ keyId: key.keyId, signature });
-        await writeFile(join(imageFolder, SIGNATURE_FILE), `${content}\n`);
+        // Renamed into place: a start that reads meanwhile finds no signature, or a whole one.
+        const aside = `${path}.${process.pid}`;
+        await writeFile(aside, `${JSON.stringify({ keyId: key.keyId, signature })}\n`);
+        await rename(aside, path);
         return accept({ digest });
       } catch {
         return refuse(

@@ -177,7 +177,12 @@ export async function launch(
     const attested = await Promise.race([context.attest(claims), gone]);
     if (!attested.ok) return failed(`not attested: ${attested.detail}`);
   }
-  const message = await spec.start();
+  let message: StartMessage;
+  try {
+    message = await spec.start();
+  } catch (error) {
+    return failed(`no start message: ${error instanceof Error ? error.message : String(error)}`);
+  }
   signal?.removeEventListener('abort', kill);
   // Secrets go through the channel and nowhere else: not argv, not environment, not a file.
   if (child.connected) child.send(message, () => {});

@@ -47,6 +47,15 @@ export interface Managed {
   stop(graceMs: number): Promise<void>;
 }
 
+/** A throw is a bug of the wiring; it must not end the supervisor and all that it keeps alive. */
+export async function outcomeOf<T>(work: Promise<Outcome<T>>): Promise<Outcome<T>> {
+  try {
+    return await work;
+  } catch (error) {
+    return refuse('NOT_READY', error instanceof Error ? error.message : String(error));
+  }
+}
+
 /** Keeps one process alive: every unexpected end is followed by a pause and a new life. */
 export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   const { name } = plan;
@@ -89,7 +98,8 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     const readiness = await within(life.ready, options.readyTimeoutMs);
     if (readiness === undefined || stopping) return false;
     const gone = life.exited.then(() => refuse('NOT_READY', 'ended while it was made ready'));
-    const done = await Promise.race([plan.onReady?.(life) ?? accept({}), gone]);
+    const made = plan.onReady === undefined ? accept({}) : outcomeOf(plan.onReady(life));
+    const done = await Promise.race([made, gone]);
     if (!done.ok) detail = done.detail;
     if (!done.ok || stopping) return false;
     const why = life.quarantine();
@@ -105,7 +115,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   /** One life, from start to end. Returns how long it was ready, in ms; undefined when never. */
   async function live(): Promise<number | undefined> {
     enter('starting');
-    const started = await plan.start(abort.signal);
+    const started = await outcomeOf(plan.start(abort.signal));
     if (!started.ok) {
       detail = started.detail;
       options.emit({ ...at(), type: 'start-failed', detail: started.detail });

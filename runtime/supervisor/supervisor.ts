@@ -1,7 +1,14 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { RunningProcess } from '../launcher/running.ts';
 import { pssKiB } from '../process-info.ts';
-import { BACK_OFF, type BackOff, type Managed, type ManagedOptions, manage } from './managed.ts';
+import {
+  BACK_OFF,
+  type BackOff,
+  type Managed,
+  type ManagedOptions,
+  manage,
+  outcomeOf,
+} from './managed.ts';
 import { levels, type PlanEntry, type ProcessPlan, type StepPlan } from './plan.ts';
 import type { ProcessEvent, ProcessStatus, SwarmStatus } from './status.ts';
 
@@ -86,7 +93,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (missing !== undefined) return missing;
     if (stopped !== undefined) return refuse('NOT_READY', `${entry.name}: the swarm is stopping`);
     if (entry.kind === 'process') return managed.get(entry.name)?.start() ?? accept({});
-    const outcome = await entry.run();
+    const outcome = await outcomeOf(entry.run());
     if (outcome.ok) stepsDone.push(entry);
     return outcome.ok ? outcome : refuse(outcome.code, `${entry.name}: ${outcome.detail}`);
   }

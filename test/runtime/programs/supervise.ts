@@ -16,6 +16,7 @@ export interface SuperviseOrder {
   readonly natsServer: string;
   readonly witness: string;
   readonly workers: number;
+  readonly task?: 'idle' | 'busy';
   /** As on a system without setpriv. */
   readonly lifeline?: 'pipe';
 }
@@ -56,7 +57,7 @@ async function supervise(order: SuperviseOrder): Promise<void> {
               name,
               image,
               hardening: 'sealed',
-              start: () => startMessage({ task: 'idle', witness: order.witness }),
+              start: () => startMessage({ task: order.task ?? 'idle', witness: order.witness }),
             },
             context,
           ),

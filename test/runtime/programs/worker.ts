@@ -6,7 +6,7 @@ import { connect } from 'node:net';
  * `witness` is a socket that it holds open, so that its death is an event for the test.
  */
 interface Config {
-  readonly task: 'idle' | 'probe' | 'fail' | 'silent' | 'deaf' | 'dial';
+  readonly task: 'idle' | 'probe' | 'fail' | 'silent' | 'deaf' | 'busy' | 'dial';
   readonly witness?: string;
   readonly read?: readonly string[];
   readonly write?: string;
@@ -89,4 +89,9 @@ async function run({ task, witness, read, write, dial: call }: Config): Promise<
     process.send?.({ type: 'status', status: { answer: await dial(call.path, call.line) } });
   }
   if (task !== 'silent') process.send?.({ type: 'ready' });
+  // Never again returns to its event loop, so hears of nothing any more.
+  if (task === 'busy')
+    setTimeout(() => {
+      for (;;);
+    }, 20);
 }

@@ -137,6 +137,17 @@ describe.each(process.platform === 'linux' ? (['kernel', 'pipe'] as const) : (['
   },
 );
 
+test.runIf(process.platform === 'linux')(
+  'a process that loops for ever ends with a killed supervisor too',
+  async () => {
+    const { child } = await start('a', { task: 'busy', workers: 1 });
+    await witness.present(1);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await witness.absent();
+  },
+);
+
 test('two swarms run side by side, and the end of one leaves the other alone', async () => {
   const a = await start('a');
   const b = await start('b');

@@ -230,6 +230,25 @@ describe('a swarm', () => {
     expect(await supervisor.start()).toEqual(refuse('NO_BROKER', 'streams: no broker answers'));
   });
 
+  test('takes a throw of the wiring as a refusal, and stops what stands', async () => {
+    const thrown: StepPlan = {
+      kind: 'step',
+      name: 'streams',
+      after: ['a'],
+      run: async () => {
+        throw new Error('a bug');
+      },
+    };
+    supervise([worker('a'), thrown]);
+    expect(await supervisor.start()).toEqual(refuse('NOT_READY', 'streams: a bug'));
+    const started = { ...worker('b'), start: () => Promise.reject(new Error('a bug')) };
+    await supervisor.stop();
+    supervise([started]);
+    expect(await supervisor.start()).toEqual(
+      refuse('NOT_READY', 'b: not ready after 3 starts: a bug'),
+    );
+  });
+
   test('kills what does not stop when asked and told', async () => {
     supervise([worker('deaf', [], { task: 'deaf' })], { stopGraceMs: 100 });
     await supervisor.start();
