@@ -39,7 +39,8 @@ const MAX_BYTES = 16_384;
 const MAX_REJECTED = 1024;
 const CODE = /^[A-Z][A-Z0-9_]{2,63}$/;
 const PRESENTER = /^[A-Za-z0-9_-]{1,255}$/;
-const SUBJECT = /^[!-~]{1,255}$/;
+const MAX_SUBJECT = 512;
+const SUBJECT = /^[!-~]+$/;
 const ACK_MEMBERS: ReadonlySet<string> = new Set([
   'type',
   'to',
@@ -121,14 +122,35 @@ function isRefusal(payload: Record<string, unknown>): boolean {
     typeof code === 'string' &&
     CODE.test(code) &&
     typeof presenter === 'string' &&
-    (PRESENTER.test(presenter) || isWorkloadId(presenter)) &&
+    isPresenter(presenter) &&
     (!Object.hasOwn(payload, 'signed_by') ||
       (typeof signer === 'string' && isWorkloadId(signer))) &&
     (!Object.hasOwn(payload, 'record') || is256Bits(payload.record)) &&
     typeof subject === 'string' &&
+    subject.length <= MAX_SUBJECT &&
     SUBJECT.test(subject) &&
     isCount(payload.count)
   );
+}
+
+function isPresenter(text: string): boolean {
+  return PRESENTER.test(text) || isWorkloadId(text);
+}
+
+/**
+ * A refusal quotes what a stranger sent; made plain here, so that an odd subject cannot make the
+ * report of its refusal unreadable, and with it disappear.
+ */
+export function plainRefusal<T extends Pick<RefusalPayload, 'presented_by' | 'subject'>>(
+  refusal: T,
+): T {
+  const { presented_by: presenter, subject } = refusal;
+  const plain = subject.slice(0, MAX_SUBJECT).replace(/[^!-~]/g, '?');
+  return {
+    ...refusal,
+    presented_by: isPresenter(presenter) ? presenter : 'unknown',
+    subject: plain === '' ? '?' : plain,
+  };
 }
 
 /** True when a refusal with this code may name the signer: its signature had verified by then. */

@@ -1,4 +1,4 @@
-import type { RefusalPayload } from './ack.ts';
+import { plainRefusal, type RefusalPayload } from './ack.ts';
 
 export interface RefusalTally {
   add(refusal: Omit<RefusalPayload, 'type' | 'count'>): void;
@@ -26,7 +26,8 @@ export function createRefusalTally(options: { readonly clock: () => number }): R
   }
 
   return {
-    add(refusal) {
+    add(given) {
+      const refusal = plainRefusal(given);
       const second = now();
       const key = `${refusal.presented_by} ${refusal.signed_by ?? ''} ${refusal.code}`;
       const held = open.get(key);

@@ -3,7 +3,13 @@ import type { VerifiedSvid } from '#identity/svid.ts';
 import { parseAck } from '../ack.ts';
 import type { LedgerCode } from '../codes.ts';
 import { checkParent } from '../parents.ts';
-import { checkPayload, checkSignature, checkSvidTime, SKEW_SECONDS } from '../record/check.ts';
+import {
+  checkPayload,
+  checkSignature,
+  checkSvidTime,
+  SALT_BYTES,
+  SKEW_SECONDS,
+} from '../record/check.ts';
 import type { ParsedRecord } from '../record/parse.ts';
 import { actKeys, type Book } from './book.ts';
 import type { LedgerOptions, Submission } from './ledger.ts';
@@ -68,7 +74,9 @@ function checkSubmitter({ submission, record, options }: Case): Verdict {
 }
 
 function checkCarriedPayload(submission: Submission, record: ParsedRecord): Verdict {
-  const { payload } = submission;
+  const { payload, salt } = submission;
+  // Also where the payload is withheld: what is stored must be readable at the next start.
+  if (salt.length !== SALT_BYTES) return refuse('RECORD_SALT_INVALID', 'the salt is not 16 bytes');
   if (payload === undefined) return PASSED;
   if (payload.length > MAX_PAYLOAD_BYTES) {
     return refuse(
@@ -76,7 +84,7 @@ function checkCarriedPayload(submission: Submission, record: ParsedRecord): Verd
       `a payload has at most ${MAX_PAYLOAD_BYTES} bytes, or is withheld`,
     );
   }
-  const signed = checkPayload(record, { payload, salt: submission.salt });
+  const signed = checkPayload(record, { payload, salt });
   if (!signed.ok) return signed;
   if (record.claims.knd !== 'ack') return PASSED;
   const ack = parseAck(payload);

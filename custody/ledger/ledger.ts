@@ -108,7 +108,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     const index = book.entries.length;
     const carried = {
       index,
-      at: clock(),
+      at: Math.floor(clock()),
       by: submission.submittedBy,
       record,
       salt: submission.salt,
@@ -180,7 +180,7 @@ export function createLedger(options: LedgerOptions): Ledger {
         if (!(await settle())) return;
         for (const refusal of tally.take(which)) {
           const index = book.entries.length;
-          if (!(await append({ type: 'refusal', index, at: clock(), refusal }))) return;
+          if (!(await append({ type: 'refusal', index, at: Math.floor(clock()), refusal }))) return;
         }
       }),
     restore: (entries) =>

@@ -12,6 +12,8 @@ import { isP256, verifyEs256 } from './signature.ts';
 
 /** How far two clocks of the swarm may differ. */
 export const SKEW_SECONDS = 5;
+/** Fixed, or a byte could be moved between salt and payload under the same digest. */
+export const SALT_BYTES = 16;
 
 /** What the receiver knows by itself. A check whose fact is absent is not made. */
 export interface RecordFacts {
@@ -147,7 +149,7 @@ export function checkPayload(
   { payload, salt }: { readonly payload?: Uint8Array; readonly salt?: Uint8Array },
 ): Verdict {
   if (payload === undefined) return PASSED;
-  if (salt?.length === 16 && payloadDigest(salt, payload) === claims.pdg) return PASSED;
+  if (salt?.length === SALT_BYTES && payloadDigest(salt, payload) === claims.pdg) return PASSED;
   return refuse('RECORD_PAYLOAD_MISMATCH', 'the payload is not the one that was signed');
 }
 

@@ -110,6 +110,30 @@ describe('the ledger refuses', () => {
     expect(await submit(big)).toMatchObject({ ok: true });
   });
 
+  it('a salt of another length, so that what is stored can be read back', async () => {
+    const record = story.read();
+    for (const payload of ['reading', undefined]) {
+      const short = await submit(record, payload, { salt: record.salt.subarray(0, 15) });
+      expect(short).toMatchObject({ code: 'RECORD_SALT_INVALID' });
+    }
+    expect(await submit(record)).toMatchObject({ ok: true });
+  });
+
+  it('what comes on an odd subject, and can read its own report of it', async () => {
+    for (const subject of ['', 'a\u001b[2J\n', '\ud800', 'ä'.repeat(9999)]) {
+      await submit(story.read(), 'other', { subject });
+      await test.ledger.flush({ all: true });
+    }
+    const again = createTestLedger(swarm).ledger;
+    expect(await again.restore(test.storage.stored.values())).toEqual({ ok: true, value: 4 });
+    expect(again.refusals().map(({ refusal }) => refusal.subject)).toEqual([
+      '?',
+      'a?[2J?',
+      '?',
+      '?'.repeat(512),
+    ]);
+  });
+
   it('an altered record, without naming a signer', async () => {
     const record = story.read();
     const svid = swarm.svid('sensor');

@@ -129,12 +129,30 @@ describe('queries', () => {
       ...reads.map(({ id }) => id),
     ]);
     expect(ledger.parentFaults(act.id)).toEqual([]);
+    // A later ack may repeat the rejections of an earlier one; they count once.
+    const more = encodeAck({
+      type: 'ack',
+      to: IDS.sensor,
+      sid,
+      through: 5,
+      session: sid,
+      rejected: [1, 4],
+    });
+    const later = story.analyzer.sign({
+      aud: [IDS.sensor],
+      sbj: 'north.ack.analyzer-analyzer-1',
+      knd: 'ack',
+      payload: more,
+    });
+    const before = ledger.counts().acknowledged;
+    await submit(later, Buffer.from(more).toString());
+    expect([before, ledger.counts().acknowledged]).toEqual([1, 3]);
     expect(ledger.refusals()).toMatchObject([{ by: IDS.analyzer, refusal }]);
     expect(ledger.counts()).toMatchObject({
-      entries: 6,
-      records: { root: 2, msg: 1, act: 1, ack: 2, join: 0 },
-      subjects: { reading: 2, finding: 1, mcp: 1, ack: 2 },
-      acknowledged: 1,
+      entries: 7,
+      records: { root: 2, msg: 1, act: 1, ack: 3, join: 0 },
+      subjects: { reading: 2, finding: 1, mcp: 1, ack: 3 },
+      acknowledged: 3,
       refusals: 4,
     });
   });

@@ -167,6 +167,17 @@ describe('checks that need a state of the receiver', () => {
     });
   });
 
+  it('refuses a byte moved from the salt to the payload, which has the same digest', () => {
+    const draft = reading();
+    const signed = swarm.signer('sensor').sign(draft);
+    const { payload } = draft;
+    const { salt } = signed;
+    expect(checkRecord(parsed(signed), facts({ payload, salt })).ok).toBe(true);
+    const moved = Buffer.concat([salt.subarray(15), payload]);
+    const shifted = facts({ payload: moved, salt: salt.subarray(0, 15) });
+    expect(checkRecord(parsed(signed), shifted)).toMatchObject({ code: 'RECORD_PAYLOAD_MISMATCH' });
+  });
+
   it('refuses another member’s certificate for the record', () => {
     const record = parsed(swarm.signer('sensor').sign(reading()));
     expect(checkRecord(record, facts({ svid: verified('action') }))).toMatchObject({
