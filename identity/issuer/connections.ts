@@ -1,5 +1,6 @@
 import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import {
+  constants,
   createServer as createHttp2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
@@ -111,6 +112,11 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
       session === undefined ? undefined : sessions.get(session as ServerHttp2Session);
     if (connection === undefined) {
       request.stream.destroy();
+      return;
+    }
+    // The setting above binds a client only once it has read it; this binds every client.
+    if (connection.streams >= limits.streamsPerConnection) {
+      request.stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
     connection.streams += 1;

@@ -56,7 +56,7 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       : accept({ entries: matching, have: have.value });
   };
 
-  return {
+  const entitlement: Entitlement = {
     material: async (peer) => {
       const found = match(peer);
       if (!found.ok) return found;
@@ -66,6 +66,8 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       // The disk took its time: what was taken away meanwhile is not handed out any more.
       const still = match(peer);
       if (!still.ok) return still;
+      // never an empty set. The entries were replaced by others in that moment: once more.
+      if (issued.value.length === 0) return entitlement.material(peer);
       return accept({
         svids: issued.value.map(({ leaf, key, entry }) => ({
           id: leaf.id,
@@ -83,4 +85,5 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       return found.ok ? accept(authorities.bundle()) : found;
     },
   };
+  return entitlement;
 }

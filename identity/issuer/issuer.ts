@@ -97,6 +97,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     }
     store.replaceEntries(parsed);
     entries = store.entries();
+    svids.retain(entries);
     changes.notify();
     return accept({});
   };

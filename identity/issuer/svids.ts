@@ -31,6 +31,8 @@ export interface Svids {
   /** A certificate over a key that the launcher holds. */
   mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
   forget(process: string): void;
+  /** Forgets what was issued for entries that are gone: one that comes back issues anew. */
+  retain(entries: readonly RegistrationEntry[]): void;
   /** Drops what has expired. */
   sweep(): void;
 }
@@ -157,6 +159,12 @@ export function createSvids(options: SvidsOptions): Svids {
     },
     forget: (process) => {
       held.delete(process);
+    },
+    retain: (entries) => {
+      const ids = new Set(entries.map((entry) => entry.id));
+      for (const svids of held.values()) {
+        for (const id of svids.keys()) if (!ids.has(id)) svids.delete(id);
+      }
     },
     sweep: () => {
       const now = clock();

@@ -142,6 +142,16 @@ describe('Workload API server', () => {
     expect(await fetchOnce(bench.socketPath)).toEqual([SENSOR]);
   });
 
+  test('streams of one connection are bounded, whatever the client knows of the bound', async () => {
+    const session = openSession(bench.socketPath);
+    const streams = Array.from({ length: 60 }, () => call(session, 'FetchX509SVID'));
+    const firsts = await Promise.all(streams.map((stream) => stream.next()));
+    const served = firsts.filter((message) => readSvids(message)[0]?.id === SENSOR);
+    expect(served).toHaveLength(16);
+    session.destroy();
+    expect(await fetchOnce(bench.socketPath)).toEqual([SENSOR]);
+  });
+
   test('a changed entry is pushed at once, an unchanged one is not', async () => {
     const session = openSession(bench.socketPath);
     const stream = call(session, 'FetchX509SVID');
@@ -176,13 +186,16 @@ describe('Workload API server', () => {
     const session = openSession(bench.socketPath);
     const svids = call(session, 'FetchX509SVID');
     const bundles = call(session, 'FetchX509Bundles');
-    await svids.next();
+    const [before] = readSvids(await svids.next());
     await bundles.next();
     await bench.link.setEntries([]);
     expect(await svids.status).toBe(GRPC.permissionDenied);
     expect(await bundles.status).toBe(GRPC.permissionDenied);
     await bench.link.setEntries([sensorEntry()]);
-    expect(await fetchOnce(bench.socketPath)).toEqual([SENSOR]);
+    // What was taken away does not come back: a granted identity is a new SVID.
+    const [after] = readSvids(await call(session, 'FetchX509SVID').next());
+    expect(after?.id).toBe(SENSOR);
+    expect(after?.serial).not.toBe(before?.serial);
     session.destroy();
   });
 
