@@ -1,7 +1,17 @@
+import { createUser } from '@nats-io/nkeys';
+import { connect, nkeyAuthenticator } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openLink } from '#bus/client/link.ts';
-import { MEMBERS, startSwarm, type TestSwarm } from '#test/support/swarm.ts';
-import { createTestCa, type LeafOptions, type TestCa } from '#test/support/test-ca.ts';
+import { connectNats } from '#bus/client/nats.ts';
+import { clientTls } from '#identity/tls.ts';
+import { MEMBERS, startSwarm, type TestSwarm, violation } from '#test/support/swarm.ts';
+import {
+  bundleSet,
+  createTestCa,
+  type LeafOptions,
+  type TestCa,
+  testSource,
+} from '#test/support/test-ca.ts';
 
 let swarm: TestSwarm;
 let partner: TestCa;
