@@ -1,3 +1,4 @@
+import { openCityWorks } from '#services/city-works/open.ts';
 import { runService } from '../wiring/service-process.ts';
 
-runService('city-works');
+runService('city-works', openCityWorks);

@@ -15,7 +15,14 @@ export const agentConfigSchema = z.strictObject({
   /** Message kind → SPIFFE IDs of those who get it. */
   receivers: z.record(z.string(), z.array(z.string())),
   models: z.array(z.string()),
-  tools: z.record(z.string(), tool),
+  /** Its granted tools as a model is offered them; `parameters` is JSON Schema. */
+  tools: z.array(
+    z.strictObject({
+      name: z.string(),
+      description: z.string(),
+      parameters: z.record(z.string(), z.unknown()),
+    }),
+  ),
 });
 export type AgentConfig = z.infer<typeof agentConfigSchema>;
 

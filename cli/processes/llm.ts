@@ -1,3 +1,4 @@
+import { openLlm } from '#services/llm/open.ts';
 import { runService } from '../wiring/service-process.ts';
 
-runService('llm');
+runService('llm', openLlm);

@@ -1,3 +1,4 @@
+import { openMcp } from '#services/mcp/open.ts';
 import { runService } from '../wiring/service-process.ts';
 
-runService('mcp');
+runService('mcp', openMcp);

@@ -1,3 +1,4 @@
+import { openVector } from '#services/vector/open.ts';
 import { runService } from '../wiring/service-process.ts';
 
-runService('vector');
+runService('vector', openVector);

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import type { BusClient } from '#bus/client/bus-client.ts';
-import { encodeRequest } from '#bus/http-message.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
-import { type CallWorks, createService, type ServiceName } from '#services/index.ts';
+import type { CallWorks } from '#services/mcp/tools.ts';
+import type { OpenService } from '#services/service.ts';
 import { serviceConfigSchema } from '../processes/configs.ts';
 import { openBus } from './bus.ts';
+import { RECORDED_PATH } from './ledger-queries.ts';
 import { livePolicy } from './policy.ts';
 import { brokerOf, directoryOf, identityOf, messageOf, runProcess } from './process.ts';
 
@@ -13,7 +14,7 @@ const WORKS_TIMEOUT_MS = 5000;
 const LEDGER_TIMEOUT_MS = 5000;
 
 /** A service's process: its app behind the bus, each request verified before the app sees it. */
-export function runService(name: ServiceName): void {
+export function runService(name: string, open: OpenService): void {
   runProcess(async (context) => {
     const { start } = context;
     const config = serviceConfigSchema.parse(start.config);
@@ -22,7 +23,7 @@ export function runService(name: ServiceName): void {
     const directory = directoryOf(start);
     const bus = await openBus({ self: start.self, directory, source, ...brokerOf(start) });
     const decisions = { allowed: 0, denied: 0 };
-    const service = await createService(name, {
+    const service = await open({
       self: start.self.id,
       config: config.service,
       policy,
@@ -46,8 +47,7 @@ export function runService(name: ServiceName): void {
     });
     await bus.serve({
       service: name,
-      handler: async (request) =>
-        service.handle({ ...request, payload: encodeRequest(request.payload) }),
+      handler: (request) => service.handle(request),
     });
     return {
       close: async () => {
@@ -61,17 +61,18 @@ export function runService(name: ServiceName): void {
   });
 }
 
-/** The tool server's way to the city works: a request of its own that names the act as its cause. */
+/** The tool server's way to the city works: a request of its own that names its cause. */
 function callWorks(bus: BusClient): CallWorks {
-  return async (request, cause) => {
+  return async ({ request, recordKind, cause, tool }) => {
     const result = await bus.request({
       service: 'city-works',
       request,
+      recordKind,
       causes: [cause],
-      recordKind: 'tool.call',
+      tool,
       timeoutMs: WORKS_TIMEOUT_MS,
     });
-    return result.ok ? accept(result.payload) : result;
+    return result.ok ? accept({ response: result.payload, recordId: result.recordId }) : result;
   };
 }
 
@@ -82,17 +83,17 @@ function recorded(bus: BusClient): (cause: RecordId) => Promise<Outcome<void>> {
       service: 'ledger',
       request: {
         method: 'POST',
-        path: '/find',
+        path: RECORDED_PATH,
         contentType: 'application/json',
-        body: JSON.stringify({ prefix: cause }),
+        body: JSON.stringify({ id: cause }),
       },
       causes: [cause],
       recordKind: 'tool.call',
       timeoutMs: LEDGER_TIMEOUT_MS,
     });
     if (!result.ok) return result;
-    const { entries } = JSON.parse(result.payload.body) as { entries?: unknown[] };
-    if (result.payload.status === 200 && entries?.length === 1) return accept(undefined);
+    const { index } = JSON.parse(result.payload.body) as { index?: unknown };
+    if (result.payload.status === 200 && typeof index === 'number') return accept(undefined);
     return refuse('CAUSE_NOT_RECORDED', 'the ledger does not hold the cause of this call');
   };
 }

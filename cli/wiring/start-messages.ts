@@ -1,9 +1,12 @@
 import { join } from 'node:path';
+import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
 import type { StartMessage } from '#runtime/process-protocol.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
 import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import { buildTools } from '#services/mcp/tools.ts';
+import { WORKS_TOOLS } from '#services/mcp/works-tools.ts';
 import type { AgentConfig, ServiceConfig } from '../processes/configs.ts';
 
 export interface StartContext {
@@ -55,7 +58,11 @@ export function agentConfig(swarm: Swarm, member: Member): AgentConfig {
     consumes: [...grants.consume],
     receivers: Object.fromEntries(routes.map(({ kind, receivers }) => [kind, [...receivers]])),
     models: [...grants.models],
-    tools: Object.fromEntries(granted),
+    tools: buildTools(Object.fromEntries(granted), WORKS_TOOLS).map((tool) => ({
+      name: tool.name,
+      description: tool.description,
+      parameters: z.toJSONSchema(tool.inputSchema),
+    })),
   };
 }
 

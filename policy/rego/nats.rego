@@ -18,7 +18,7 @@ grants := members.grants(input.id)
 
 token := member.token
 
-district := member.district if regex.match(members.token_pattern, member.district)
+district := member.district if members.is_token(member.district)
 
 # Everybody: its own records and its own replies.
 
@@ -28,10 +28,11 @@ subscribe contains concat(".", ["_INBOX", token, ">"]) if token
 
 publish contains concat(".", ["svc", service, token]) if {
 	some service in grants.services
-	regex.match(members.token_pattern, service)
+	members.is_token(service)
 }
 
-# Agents: their own district and name, and their own durable consumers.
+# Agents: their own district and name. Nothing of the server's own: who pulls from JetStream, or
+# acknowledges to it, names the reply subject, and the server publishes there with its own rights.
 
 publish contains concat(".", [district, kind, token]) if {
 	some kind in agent_list("publish")
@@ -41,18 +42,10 @@ subscribe contains concat(".", [district, "ack", "*", token]) if count(agent_lis
 
 publish contains concat(".", [district, "ack", token, "*"]) if count(agent_list("consume")) > 0
 
-publish contains concat(".", ["$JS.API.CONSUMER.MSG.NEXT", upper(kind), token]) if {
-	some kind in agent_list("consume")
-}
-
-publish contains concat(".", ["$JS.ACK", upper(kind), token, ">"]) if {
-	some kind in agent_list("consume")
-}
-
 agent_list(verb) := [kind |
 	member.kind == "agent"
 	some kind in grants[verb]
-	regex.match(members.token_pattern, kind)
+	members.is_token(kind)
 ]
 
 # Who reads the ledger: the supervisor for its user, services for what a high-risk call rests on.

@@ -1,0 +1,5 @@
+import { Command } from 'commander';
+
+export function custodyCommand(): Command {
+  return new Command('custody');
+}

@@ -1,0 +1,81 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type ControlAddress, findControl } from '#runtime/control/client.ts';
+import { UserError } from '../output.ts';
+import { CHECKOUT } from '../wiring/checkout.ts';
+
+/** Options of the program itself; a command reads them from its parent. */
+export interface GlobalOptions {
+  readonly stateDir: string;
+  readonly debug?: boolean;
+}
+
+export function globals(command: Command): GlobalOptions {
+  return command.optsWithGlobals<GlobalOptions>();
+}
+
+/** The only place where tools and secrets are read from the environment. */
+export function environment(): {
+  readonly natsServer: string;
+  readonly opa: string | undefined;
+  readonly upstreamApiKey: string | undefined;
+} {
+  const natsServer = process.env.SWARMPROOF_NATS_SERVER;
+  if (natsServer === undefined || natsServer === '') {
+    throw new UserError(
+      "no nats-server: start by 'npx --no-install swarmproof' or set SWARMPROOF_NATS_SERVER",
+    );
+  }
+  return {
+    natsServer,
+    opa: process.env.SWARMPROOF_OPA || undefined,
+    upstreamApiKey: process.env.SWARMPROOF_MODEL_API_KEY || undefined,
+  };
+}
+
+export function runsFolder(options: GlobalOptions): string {
+  return join(options.stateDir, 'runs');
+}
+
+export const DEFAULT_SWARM = join(CHECKOUT, 'swarms', 'smart-city.yaml');
+
+/** The running swarm: the named run, or the only one there is. */
+export async function runningSwarm(
+  options: GlobalOptions,
+  run: string | undefined,
+): Promise<ControlAddress> {
+  const folder = runsFolder(options);
+  if (run !== undefined) return must(await findControl(join(folder, run)));
+  const found: [string, ControlAddress][] = [];
+  for (const name of namesIn(folder)) {
+    const address = await findControl(join(folder, name));
+    if (address.ok) found.push([name, address.value]);
+  }
+  const [first] = found;
+  if (first === undefined) {
+    throw new UserError(`no swarm runs under ${folder}; start one with 'swarmproof up'`);
+  }
+  if (found.length > 1) {
+    const names = found.map(([name]) => name).join(', ');
+    throw new UserError(`${found.length} swarms run (${names}): choose one with --run NAME`);
+  }
+  return first[1];
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).sort();
+  } catch {
+    return [];
+  }
+}
+
+export function must<T>(
+  outcome:
+    | { readonly ok: true; readonly value: T }
+    | { readonly ok: false; readonly detail: string },
+): T {
+  if (!outcome.ok) throw new UserError(outcome.detail);
+  return outcome.value;
+}

@@ -1,0 +1,5 @@
+import { Command } from 'commander';
+
+export function statusCommand(): Command {
+  return new Command('status');
+}

@@ -1,0 +1,5 @@
+import { Command } from 'commander';
+
+export function whyCommand(): Command {
+  return new Command('why');
+}

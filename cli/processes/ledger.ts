@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto';
+import { openLink } from '#bus/client/link.ts';
+import { startLedgerFeed } from '#bus/ledger-feed.ts';
+import { createStreamStorage } from '#bus/ledger-storage.ts';
+import { presentedBy } from '#bus/subjects.ts';
+import { createLedger } from '#custody/ledger/ledger.ts';
+import { createRecordSigner } from '#custody/record/sign.ts';
+import { verifyX509Svid } from '#identity/x509/verify.ts';
+import { openBus } from '../wiring/bus.ts';
+import { answerLedgerQuery } from '../wiring/ledger-queries.ts';
+import { livePolicy } from '../wiring/policy.ts';
+import { brokerOf, directoryOf, identityOf, runProcess } from '../wiring/process.ts';
+
+const FLUSH_EVERY_MS = 1000;
+
+runProcess(async (context) => {
+  const { start } = context;
+  const { self } = start;
+  const directory = directoryOf(start);
+  const policy = await livePolicy(start);
+  const source = await identityOf(context);
+  const broker = brokerOf(start);
+  const link = await openLink({ source, ...broker, clock: Date.now, random: Math.random });
+  const storage = createStreamStorage({ link, self });
+  const ledger = createLedger({
+    storage,
+    clock: Date.now,
+    verify: (chain, at) => verifyX509Svid(chain, source.bundles(), at),
+    senderOf: (subject) => directory.byToken(presentedBy(subject) ?? '')?.id,
+    // A chain begins where something enters the swarm: at a sensor.
+    mayMake: (sender, kind) => kind !== 'revoke' && (kind !== 'root' || isSensor(sender)),
+  });
+  const isSensor = (id: string): boolean =>
+    directory.members.some((member) => member.id === id && member.role === 'sensor');
+  const restored = await ledger.restore(storage.read());
+  if (!restored.ok) throw new Error(`${restored.code}: ${restored.detail}`);
+  const stopTrust = source.onUpdate(() => ledger.trustChanged());
+  const signer = createRecordSigner({ source, clock: Date.now, random: randomBytes });
+  const feed = startLedgerFeed({
+    link,
+    self,
+    directory,
+    ledger,
+    sign: (draft) => signer.sign(draft),
+  });
+  const bus = await openBus({ self, directory, source, ...broker });
+  await bus.serve({
+    service: 'ledger',
+    handler: async (request) => ({
+      response: answerLedgerQuery(ledger, policy, request.sender, request.payload),
+    }),
+  });
+  const timer = setInterval(() => void ledger.flush(), FLUSH_EVERY_MS);
+  return {
+    close: async () => {
+      await bus.close();
+      await feed.close();
+      clearInterval(timer);
+      await ledger.flush({ all: true });
+      stopTrust();
+      await link.close();
+      source.close();
+    },
+    status: () => ({ ...feed.status(), entries: ledger.size(), restored: restored.value }),
+    onPolicy: (next) => policy.replace(next),
+  };
+});

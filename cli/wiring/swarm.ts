@@ -1,0 +1,245 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { roleSchemas } from '#agents/roles/index.ts';
+import { openLink } from '#bus/client/link.ts';
+import { createDirectory } from '#bus/directory.ts';
+import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
+import { accept, type Outcome } from '#identity/outcome.ts';
+import type { BundleSet, X509Source } from '#identity/svid.ts';
+import { loadBundle } from '#policy/bundle.ts';
+import type { RuleLocation } from '#policy/compile.ts';
+import { findLifeline } from '#runtime/launcher/lifeline.ts';
+import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
+import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
+import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
+import { registrations } from '#runtime/swarm-file/entries.ts';
+import { inputFile, parseInput, withInput } from '#runtime/swarm-file/input.ts';
+import { loadSwarm } from '#runtime/swarm-file/load.ts';
+import { platformMember, resolveSwarm, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import { serviceSchemas } from '#services/index.ts';
+import { createBroker, createBrokerKeys } from './broker.ts';
+import { openBus } from './bus.ts';
+import { CHECKOUT } from './checkout.ts';
+import { type ImageStore, imageOf, storeImages } from './images.ts';
+import { createIssuerLink } from './issuer-link.ts';
+import { type LedgerView, openLedgerView } from './ledger-view.ts';
+import { type PlanContext, swarmPlan } from './plan.ts';
+import { observeSocket } from './start-messages.ts';
+
+/** Something refused it: one or two lines for the user. */
+export class SwarmRefused extends Error {}
+
+export interface SwarmOptions {
+  /** Path of the swarm file. */
+  readonly file: string;
+  /** `NAME=FILE`, one per `--input`. */
+  readonly inputs: readonly string[];
+  readonly runPath: string;
+  readonly runId: string;
+  readonly natsServer: string;
+  readonly opa: string | undefined;
+  readonly upstreamApiKey?: string;
+  /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
+  readonly imageFolder?: (name: string) => string;
+}
+
+export interface RunningSwarm {
+  readonly swarm: Swarm;
+  readonly run: RunFolder;
+  readonly ledger: LedgerView;
+  /** The roots under which records are judged. */
+  readonly trust: () => BundleSet;
+  readonly rules: Readonly<Record<string, RuleLocation>>;
+  /** Socket on which the city works show their state. */
+  readonly observe: string;
+  status(): SwarmStatus;
+  onEvent(listener: (event: ProcessEvent) => void): () => void;
+  onIssued(listener: (issued: Issued) => void): () => void;
+  stop(): Promise<void>;
+}
+
+export interface Issued {
+  readonly spiffeId: string;
+  readonly serial: string;
+  readonly notAfter: string;
+}
+
+function must<T>(outcome: Outcome<T>): T {
+  if (!outcome.ok) throw new SwarmRefused(outcome.detail);
+  return outcome.value;
+}
+
+/** The swarm that a file and its options describe. @throws SwarmRefused naming line and field. */
+export async function readSwarm(
+  file: string,
+  inputs: readonly string[],
+): Promise<{ readonly swarm: Swarm; readonly inputs: ReadonlyMap<string, string> }> {
+  const loaded = must(await loadSwarm(file, { roles: roleSchemas, services: serviceSchemas }));
+  let swarm = resolveSwarm(loaded);
+  for (const option of inputs) {
+    const { name, path } = must(parseInput(option));
+    swarm = must(withInput(swarm, name, must(await inputFile(path))));
+  }
+  const files = new Map<string, string>();
+  for (const { member, config } of swarm.agents) {
+    const path = (config as { source?: { path?: string } }).source?.path;
+    if (path !== undefined) files.set(member.id, must(await inputFile(path)));
+  }
+  return { swarm, inputs: files };
+}
+
+/** Starts a swarm and resolves when every process is ready. @throws SwarmRefused when one is not. */
+export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
+  const { swarm, inputs } = await readSwarm(options.file, options.inputs);
+  const policy = loadBundle(join(CHECKOUT, 'policy'), options.opa);
+  const run = must(
+    await openRunFolder({ path: options.runPath, id: options.runId, tempDir: tmpdir() }),
+  );
+  const issuedListeners = new Set<(issued: Issued) => void>();
+  let supervisor: Supervisor | undefined;
+  const wired: { ledger?: LedgerView; recorder?: Recorder; close?: () => Promise<void> } = {};
+  try {
+    const images = await storeImages(run.store, options.imageFolder);
+    const issuer = createIssuerLink(() => entriesOf(swarm, images), {
+      issued: (spiffeId, serial, notAfter) => {
+        supervisor?.noteIssued(spiffeId, serial, notAfter);
+        for (const listener of issuedListeners) listener({ spiffeId, serial, notAfter });
+      },
+      denied: (pid, detail) => wired.recorder?.denied(pid, detail),
+    });
+    const lifeline = await findLifeline();
+    const keys = createBrokerKeys();
+    const broker = createBroker({
+      run,
+      natsServer: options.natsServer,
+      keys,
+      lifeline,
+      serverName: swarm.name,
+    });
+    let trust: X509Source | undefined;
+    const context: PlanContext = {
+      swarm,
+      run,
+      policyBundle: Buffer.from(policy.bytes).toString('base64'),
+      natsUrl: () => broker.url(),
+      ...(options.upstreamApiKey !== undefined && { upstreamApiKey: options.upstreamApiKey }),
+      images,
+      issuer,
+      broker,
+      keys,
+      inputs,
+      launcher: {
+        node: process.execPath,
+        store: run.store,
+        logs: run.logs,
+        lifeline,
+        attest: (claims) => issuer.attest(claims),
+        exited: (pid, startTime) => issuer.exited(pid, startTime),
+      },
+      onSupervisor: async (source) => {
+        trust = source;
+        const opened = await openSupervisor(context, source);
+        Object.assign(wired, opened);
+        return accept({});
+      },
+      onSupervisorStop: async () => wired.close?.(),
+    };
+    supervisor = createSupervisor({
+      plan: swarmPlan(context),
+      now: () => new Date(),
+      random: Math.random,
+    });
+    const running = supervisor;
+    const stop = async (): Promise<void> => {
+      await running.stop();
+      issuer.close();
+      await run.close();
+    };
+    const started = await running.start();
+    if (!started.ok || wired.ledger === undefined || trust === undefined) {
+      await stop();
+      throw new SwarmRefused(started.ok ? 'the swarm did not come up' : started.detail);
+    }
+    const roots = trust;
+    return {
+      swarm,
+      run,
+      ledger: wired.ledger,
+      trust: () => roots.bundles(),
+      rules: policy.manifest.rules,
+      observe: observeSocket(run),
+      status: () => running.status(),
+      onEvent: (listener) => running.onEvent(listener),
+      onIssued: (listener) => {
+        issuedListeners.add(listener);
+        return () => issuedListeners.delete(listener);
+      },
+      stop,
+    };
+  } catch (error) {
+    await supervisor?.stop();
+    await run.close();
+    throw error;
+  }
+}
+
+/** Every entry names the digest of the image that CI signed for it: one role, one digest. */
+function entriesOf(swarm: Swarm, { images }: ImageStore) {
+  const byId = new Map(swarm.members.map((member) => [member.id as string, member]));
+  return registrations(swarm).map((entry) => {
+    const member = byId.get(entry.spiffe_id);
+    const image = member === undefined ? undefined : images.get(imageOf(member));
+    if (image === undefined || !image.verified) return entry;
+    const digest = { type: 'swarm', value: `image_digest:${image.reference.digest}` };
+    return { ...entry, selectors: [...entry.selectors, digest] };
+  });
+}
+
+interface Recorder {
+  denied(pid: number, detail: string): void;
+}
+
+/** What the supervisor itself has on the bus: a reader of the ledger, and a voice of its own. */
+async function openSupervisor(context: PlanContext, source: X509Source) {
+  const { swarm, broker, keys } = context;
+  const self = platformMember(swarm.trustDomain, 'supervisor');
+  const brokerId = platformMember(swarm.trustDomain, 'nats').id;
+  const url = broker.url();
+  const reader = await openLink({
+    source,
+    url,
+    brokerId,
+    nkeySeed: keys.operator.seed,
+    clock: Date.now,
+    random: Math.random,
+  });
+  const ledger = await openLedgerView(reader, self);
+  const bus = await openBus({
+    self,
+    directory: createDirectory(swarm.members),
+    source,
+    url,
+    brokerId,
+  });
+  const record = (refusal: RefusalPayload): void => {
+    void bus.record({ kind: 'ack', payload: encodeAck(refusal) }).catch(() => undefined);
+  };
+  const recorder: Recorder = {
+    denied: (pid, detail) => {
+      const code = /^([A-Z][A-Z0-9_]+):/.exec(detail)?.[1] ?? 'WORKLOAD_DENIED';
+      record({
+        type: 'refusal',
+        code,
+        presented_by: `pid-${pid}`,
+        subject: 'workload-api',
+        count: 1,
+      });
+    },
+  };
+  const close = async (): Promise<void> => {
+    await bus.close();
+    await reader.close();
+    source.close();
+  };
+  return { ledger, recorder, close };
+}
