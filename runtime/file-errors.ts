@@ -9,6 +9,7 @@ const FIXES: Readonly<Record<string, string>> = {
   ENOENT: 'cannot be created; choose another folder with --state-dir',
   ENOTDIR: 'is below something that is not a folder; choose another with --state-dir',
   ENAMETOOLONG: 'has too long a name; choose a shorter one with --state-dir',
+  ERR_SQLITE_ERROR: 'cannot be locked; is it writable? Choose another with --state-dir',
   EMFILE: 'cannot be opened: too many open files; raise `ulimit -n`',
 };
 
