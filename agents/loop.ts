@@ -171,6 +171,8 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
     } catch (error) {
       const detail = messageOf(error);
       await dispatch({ kind: 'input', source: source.name, item: { kind: 'broken', detail } }).done;
+    } finally {
+      await source.close().catch(() => undefined);
     }
   }
 

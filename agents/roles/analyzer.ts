@@ -1,11 +1,5 @@
 import { z } from 'zod';
-import type { RecordId } from '#custody/record.ts';
-import {
-  type DetectorState,
-  detectorSchema,
-  judge,
-  startDetector,
-} from '../detector/detector.ts';
+import { type DetectorState, detectorSchema, judge, startDetector } from '../detector/detector.ts';
 import { fromBytes, toBytes } from '../json.ts';
 import { parseReadingId, readingSchema } from '../reading.ts';
 import { inert } from '../text.ts';
@@ -17,6 +11,7 @@ import {
   runbookRequest,
   type ToolOffer,
 } from './analysis.ts';
+import { type Analysis, conclude } from './conclusion.ts';
 import {
   type AgentEvent,
   forget,
@@ -27,7 +22,6 @@ import {
   remember,
   type Step,
 } from './role.ts';
-import { type Analysis, conclude } from './conclusion.ts';
 import { NOTHING_SEEN, type Seen, see } from './seen.ts';
 
 /** What an analyzer of the swarm file has beside role, district and name. */

@@ -38,19 +38,27 @@ export async function openCsv(config: CsvConfig): Promise<Outcome<Source, AgentC
   const first = await file.lines.next();
   const columns = first.done === true ? undefined : readHeader(first.value, config);
   if (columns === undefined) {
-    await file.lines.return();
+    await file.close();
     return refuse(
       'SOURCE_HEADER_INVALID',
       `${inert(config.path, 200)}: the first line must name the columns "${inert(config.timestamp, 64)}" and "${inert(config.value, 64)}"`,
     );
   }
-  return accept({ name: file.name, items: readRows(file, columns), intervalMs: config.intervalMs });
+  return accept({
+    name: file.name,
+    items: readRows(file, columns),
+    intervalMs: config.intervalMs,
+    close: file.close,
+  });
 }
 
 /** The fields of one CSV record; `undefined` when it is none. */
 function fieldsOf(record: string): readonly string[] | undefined {
   try {
-    const rows: string[][] = parse(record, { max_record_size: MAX_LINE_BYTES * 2 });
+    const rows: string[][] = parse(record, {
+      max_record_size: MAX_LINE_BYTES * 2,
+      trim: true,
+    });
     return rows.length === 1 ? rows[0] : undefined;
   } catch {
     return undefined;
@@ -113,34 +121,30 @@ async function* readRows(
     }
   };
 
-  try {
-    for (;;) {
-      const line = await nextLine();
-      if (line === undefined) break;
-      if (line.text.trim() === '' && line.whole) continue;
-      row += 1;
-      const malformed = (code: AgentCode): SourceItem => ({
-        kind: 'malformed',
-        row,
-        line: line.number,
-        code,
-        excerpt: excerptOf(line.text),
-      });
-      if (!line.whole) yield malformed('ROW_TOO_LONG');
-      else if (!line.utf8) yield malformed('ROW_NOT_TEXT');
-      else {
-        const text = await record(line);
-        const fields = text === undefined ? undefined : fieldsOf(text);
-        yield fields === undefined
-          ? malformed('ROW_UNPARSABLE')
-          : itemOf(fields, columns, row, isLate, malformed);
-      }
+  for (;;) {
+    const line = await nextLine();
+    if (line === undefined) break;
+    if (line.text.trim() === '' && line.whole) continue;
+    row += 1;
+    const malformed = (code: AgentCode): SourceItem => ({
+      kind: 'malformed',
+      row,
+      line: line.number,
+      code,
+      excerpt: excerptOf(line.text),
+    });
+    if (!line.whole) yield malformed('ROW_TOO_LONG');
+    else if (!line.utf8) yield malformed('ROW_NOT_TEXT');
+    else {
+      const text = await record(line);
+      const fields = text === undefined ? undefined : fieldsOf(text);
+      yield fields === undefined
+        ? malformed('ROW_UNPARSABLE')
+        : itemOf(fields, columns, row, isLate, malformed);
     }
-    const failure = file.failure();
-    if (failure !== undefined) yield { kind: 'broken', detail: failure };
-  } finally {
-    await file.lines.return();
   }
+  const failure = file.failure();
+  if (failure !== undefined) yield { kind: 'broken', detail: failure };
 }
 
 function balanced(text: string): boolean {

@@ -19,6 +19,8 @@ export interface LineFile {
   readonly lines: AsyncGenerator<Line, void, undefined>;
   /** Set after the last line when reading stopped early. */
   failure(): string | undefined;
+  /** Ending the generator would not do: one that was never started runs no `finally`. */
+  close(): Promise<void>;
 }
 
 export const MAX_LINE_BYTES = 65_536;
@@ -76,7 +78,12 @@ export async function openLines(path: string): Promise<Outcome<LineFile, AgentCo
     const lines = readLines(file, (detail) => {
       failed = detail;
     });
-    return accept({ name: `${plain}-${digest.slice(0, 8)}`, lines, failure: () => failed });
+    return accept({
+      name: `${plain}-${digest.slice(0, 8)}`,
+      lines,
+      failure: () => failed,
+      close: () => file.close(),
+    });
   } catch (error) {
     await file.close().catch(() => undefined);
     return refusalOf(path, error);
@@ -132,8 +139,6 @@ async function* readLines(
   } catch (error) {
     const code = (error as { readonly code?: unknown }).code;
     onFailure(`reading stopped after line ${number}: ${String(code ?? 'unknown error')}`);
-  } finally {
-    await file.close().catch(() => undefined);
   }
 }
 

@@ -23,7 +23,12 @@ export async function openNdjson(config: NdjsonConfig): Promise<Outcome<Source, 
   const opened = await openLines(config.path);
   if (!opened.ok) return opened;
   const file = opened.value;
-  return accept({ name: file.name, items: readRows(file, config), intervalMs: config.intervalMs });
+  return accept({
+    name: file.name,
+    items: readRows(file, config),
+    intervalMs: config.intervalMs,
+    close: file.close,
+  });
 }
 
 async function* readRows(

@@ -59,6 +59,7 @@ export function openSimulated(config: SimulatedConfig): Outcome<Source, never> {
     name: `simulated-${digest.slice(0, 8)}`,
     items: rows(config),
     intervalMs: config.intervalMs,
+    close: async () => {},
   });
 }
 
