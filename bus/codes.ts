@@ -51,3 +51,13 @@ export const REQUEST_CODES = {
   REQUEST_CLOSED: later('The client was closed.'),
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type RequestCode = keyof typeof REQUEST_CODES;
+
+/** What a signed payload of the bus's own formats can be wrong in. */
+export const PAYLOAD_CODES = {
+  HTTP_MESSAGE_MALFORMED: forged(
+    'The payload is not a request or response in its strict form.',
+    true,
+  ),
+  RECEIPT_MALFORMED: forged('The payload is not a receipt of the ledger.', true),
+} as const satisfies Readonly<Record<string, CodeEntry>>;
+export type PayloadCode = keyof typeof PAYLOAD_CODES;

@@ -1,4 +1,5 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { PayloadCode } from './codes.ts';
 
 /**
  * An HTTP exchange inside a signed payload: method, path and content type are signed with the
@@ -19,7 +20,7 @@ export interface BusResponse {
   readonly body: string;
 }
 
-type Code = 'HTTP_MESSAGE_MALFORMED';
+type Code = Extract<PayloadCode, 'HTTP_MESSAGE_MALFORMED'>;
 
 const METHODS: readonly string[] = ['GET', 'POST', 'PUT', 'DELETE'];
 /** No `//host`, no dot segments, no control characters: one path has one meaning. */

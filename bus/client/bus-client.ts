@@ -2,82 +2,21 @@ import { encodeAck } from '#custody/ack.ts';
 import { createRecordSigner, type RecordDraft } from '#custody/record/sign.ts';
 import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
 import { createRefusalTally } from '#custody/refusals.ts';
-import { type SpiffeId, trustDomainOf } from '#identity/spiffe-id.ts';
-import type { VerifiedSvid, X509Source } from '#identity/svid.ts';
+import { trustDomainOf } from '#identity/spiffe-id.ts';
 import { createCertificateCache } from '../certificates.ts';
-import type { Directory, Member } from '../directory.ts';
 import { createDoor, type DoorRefusal } from '../door.ts';
 import { appendSubject, receiptSubject } from '../subjects.ts';
 import { createAcknowledger } from './acknowledger.ts';
-import { type ConsumeOptions, type Consumer, createConsumer } from './consumer.ts';
-import type { Propagate } from './envelope.ts';
+import { type Consumer, createConsumer } from './consumer.ts';
 import { joinCauses, MAX_CAUSES } from './join.ts';
-import { type BusLink, type LinkStatus, openLink } from './link.ts';
-import { createRequester, type RequestDraft, type RequestResult } from './requester.ts';
-import { createResponder, type Responder, type ServeOptions } from './responder.ts';
-import { createSender, type SendDraft } from './sender.ts';
-import { createSubmitter, type SubmitterStatus } from './submitter.ts';
+import { openLink } from './link.ts';
+import { createRequester } from './requester.ts';
+import { createResponder, type Responder } from './responder.ts';
+import { createSender } from './sender.ts';
+import { createSubmitter } from './submitter.ts';
+import type { BusClient, BusClientOptions } from './types.ts';
 
-export interface BusClientOptions {
-  readonly self: Member;
-  readonly directory: Directory;
-  readonly source: X509Source;
-  /** `tls://127.0.0.1:PORT` */
-  readonly url: string;
-  readonly brokerId: SpiffeId;
-  /** Milliseconds since the epoch. */
-  readonly clock: () => number;
-  /** That many random bytes. */
-  readonly random: (size: number) => Uint8Array;
-  /** Each refusal at this door; they also go to the ledger, aggregated. */
-  readonly onRefusal: (refusal: DoorRefusal) => void;
-  readonly propagate?: Propagate;
-  readonly isRevoked?: (svid: VerifiedSvid) => boolean;
-  /** Who may open a chain (`root`) or revoke; default: sensors open chains, nobody revokes. */
-  readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
-  /** Messages of ours without all acknowledgements; default 256. */
-  readonly maxOutstanding?: number;
-  /** Records of ours without a receipt of the ledger; default 2048. */
-  readonly maxUnconfirmed?: number;
-  readonly firstConnectMs?: number;
-}
-
-export interface BusStatus {
-  readonly session: string;
-  readonly link: LinkStatus;
-  readonly sent: ReturnType<ReturnType<typeof createSender>['status']>;
-  readonly ledger: SubmitterStatus;
-  readonly requests: ReturnType<ReturnType<typeof createRequester>['status']>;
-  readonly consumed: readonly (ReturnType<Consumer['status']> & { readonly kind: string })[];
-  readonly served: readonly (ReturnType<Responder['status']> & { readonly service: string })[];
-  readonly refusals: Readonly<Record<string, number>>;
-}
-
-/** One process's whole business with the bus; see each part's own interface. */
-export interface BusClient {
-  readonly self: Member;
-  readonly session: string;
-  /** For the ledger's feed, which shares connection and session with the rest of its process. */
-  readonly link: BusLink;
-  sign(draft: RecordDraft): SignedRecord;
-  send(draft: SendDraft): Promise<RecordId>;
-  /** Every message acknowledged and every record confirmed by the ledger. */
-  flush(): Promise<void>;
-  consume(options: ConsumeOptions): Consumer;
-  request(draft: RequestDraft): Promise<RequestResult>;
-  serve(options: ServeOptions): Promise<Responder>;
-  /** A record for the ledger alone: `root` or `join`, or a statement of one's own. */
-  record(draft: {
-    readonly kind: RecordKind;
-    readonly payload: Uint8Array;
-    readonly causes?: readonly RecordId[];
-  }): Promise<RecordId>;
-  /** Gathers causes by `join` records until at most `most` (default 16) are left. */
-  joinCauses(causes: readonly RecordId[], most?: number): readonly RecordId[];
-  status(): BusStatus;
-  /** Handles what arrived, answers what was asked, tells senders and ledger, and leaves. */
-  close(): Promise<void>;
-}
+export type { BusClient, BusClientOptions, BusStatus } from './types.ts';
 
 /** The first whole second that is not before `at`. */
 function wholeSecond(at: number): number {
@@ -87,6 +26,10 @@ function wholeSecond(at: number): number {
 const ACK_EVERY_MS = 250;
 const TICK_MS = 500;
 
+/**
+ * Connects, and resolves when this process can be sent to. @throws Error when no connection stands
+ * within `firstConnectMs`.
+ */
 export async function createBusClient(options: BusClientOptions): Promise<BusClient> {
   const { self, directory, source, clock, random, propagate } = options;
   const uniform = () => Buffer.from(random(4)).readUInt32LE() / 2 ** 32;
