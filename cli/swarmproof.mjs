@@ -20,7 +20,7 @@ try {
   handOver(await ready());
 } catch (error) {
   say(reasonOf(error));
-  process.exitCode = 1;
+  process.exit(1);
 }
 
 /** @param {string | undefined} word @returns {boolean} an option before the command, with a value */
@@ -74,10 +74,8 @@ async function examineHere() {
  * @param {{ node: string, variables: Record<string, string> } | undefined} prepared
  */
 function handOver(prepared) {
-  if (prepared === undefined) {
-    process.exitCode = 1;
-    return;
-  }
+  // Explicitly: an aborted download may hold the process for minutes.
+  if (prepared === undefined) process.exit(1);
   const file = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
   const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
   const leash = ['--import', new URL('leash.mjs', import.meta.url).href];

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { openLink } from '#bus/client/link.ts';
+import { presenter } from '#bus/door.ts';
 import { startLedgerFeed } from '#bus/ledger-feed.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
-import { presentedBy } from '#bus/subjects.ts';
 import { createLedger } from '#custody/ledger/ledger.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
@@ -26,7 +26,7 @@ runProcess(async (context) => {
     storage,
     clock: Date.now,
     verify: (chain, at) => verifyX509Svid(chain, source.bundles(), at),
-    senderOf: (subject) => directory.byToken(presentedBy(subject) ?? '')?.id,
+    senderOf: (subject) => presenter(directory, subject)?.id,
     // A chain begins where something enters the swarm: at a sensor.
     mayMake: (sender, kind) => kind !== 'revoke' && (kind !== 'root' || isSensor(sender)),
   });

@@ -42,8 +42,21 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
   const member = (name: Parameters<typeof platformMember>[1]): Member =>
     platformMember(swarm.trustDomain, name);
   const services = swarm.services.map((one) => one.member);
-  const agents = swarm.agents.map((one) => one.member);
   const gates = ['gate-a', 'gate-b'] as const;
+  // Sources begin when everybody else is there: what was signed before its receiver started is
+  // refused, and would have to be signed again.
+  const [sources, others] = [true, false].map((wanted) =>
+    swarm.agents
+      .filter(({ config }) => 'source' in Object(config) === wanted)
+      .map((one) => one.member),
+  ) as [Member[], Member[]];
+  const agentPlan = (agent: Member, after: readonly Member[]): ProcessPlan =>
+    nodePlan(
+      context,
+      agent,
+      ['platform-ledger', ...serviceNames, ...after.map(({ token }) => token)],
+      () => startMessage(context, agent, agentConfig(swarm, agent)),
+    );
   const serviceNames = services.map(({ token }) => token);
   return [
     issuerPlan(context),
@@ -85,11 +98,8 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
         ),
       ),
     ),
-    ...agents.map((agent) =>
-      nodePlan(context, agent, ['platform-ledger', ...serviceNames], () =>
-        startMessage(context, agent, agentConfig(swarm, agent)),
-      ),
-    ),
+    ...others.map((agent) => agentPlan(agent, [])),
+    ...sources.map((agent) => agentPlan(agent, others)),
   ];
 }
 
