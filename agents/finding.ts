@@ -8,11 +8,20 @@ const MAX_NAME = 128;
 /** Parts of an analysis that could not be had. */
 export const DEGRADATIONS = ['runbook', 'model'] as const;
 
+/** JSON nested deeply enough can be parsed and not be written again: that is no reason to fall. */
+function isSmall(given: unknown): boolean {
+  try {
+    return JSON.stringify(given).length <= MAX_ARGUMENTS;
+  } catch {
+    return false;
+  }
+}
+
 const proposal = z.strictObject({
   tool: z.string().min(1).max(MAX_NAME),
   arguments: z
     .record(z.string().max(MAX_NAME), z.unknown())
-    .refine((given) => JSON.stringify(given).length <= MAX_ARGUMENTS, 'arguments too large'),
+    .refine((given) => isSmall(given), 'arguments too large or too deep'),
 });
 export type Proposal = z.infer<typeof proposal>;
 

@@ -46,6 +46,8 @@ export interface Loop {
 }
 
 const DRAIN_MS = 3000;
+/** Notes of a code told one by one; after that every hundredth, with their number. */
+const MAX_TOLD = 100;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 
@@ -66,8 +68,11 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
   let timeouts = 0;
 
   function say(code: AgentCode, detail: string): void {
-    notes[code] = (notes[code] ?? 0) + 1;
-    onNote(code, detail);
+    const count = (notes[code] ?? 0) + 1;
+    notes[code] = count;
+    // A file of malformed rows must not bury what else is said; orders are always told.
+    if (count <= MAX_TOLD || code.startsWith('ACT_')) onNote(code, detail);
+    else if (count % MAX_TOLD === 0) onNote(code, `${detail} (${count} so far)`);
   }
 
   /** Steps at once; `started` resolves when its calls have a place, `done` when all is finished. */

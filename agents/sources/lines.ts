@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { AgentCode } from '../codes.ts';
@@ -33,6 +33,7 @@ const REASONS: Readonly<Record<string, readonly [AgentCode, string]>> = {
   ENOENT: ['SOURCE_MISSING', 'no such file; check the path in the swarm file'],
   ENOTDIR: ['SOURCE_MISSING', 'no such file; check the path in the swarm file'],
   EACCES: ['SOURCE_UNREADABLE', 'not readable; change its permissions'],
+  ERR_ACCESS_DENIED: ['SOURCE_UNREADABLE', 'this process was not started with leave to read it'],
   EISDIR: ['SOURCE_NOT_A_FILE', 'is a directory; name a file in it'],
 };
 
@@ -52,7 +53,8 @@ function refusalOf(path: string, error: unknown) {
 export async function openLines(path: string): Promise<Outcome<LineFile, AgentCode>> {
   let file: FileHandle;
   try {
-    file = await open(path, 'r');
+    // Without O_NONBLOCK a named pipe would hold the process until somebody writes to it.
+    file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   } catch (error) {
     return refusalOf(path, error);
   }

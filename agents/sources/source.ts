@@ -53,7 +53,9 @@ export function parseDate(field: string): Date | undefined {
   const offset = zone === 'Z' || zone.includes(':') ? zone : `${zone.slice(0, 3)}:${zone.slice(3)}`;
   const seconds = clock.length === 5 ? `${clock}:00` : clock;
   const date = new Date(`${day}T${seconds}.${`${fraction}000`.slice(0, 3)}${offset}`);
-  if (Number.isNaN(date.getTime())) return undefined;
+  // A zone can carry the first and last days out of the years that four digits spell.
+  const year = date.getUTCFullYear();
+  if (Number.isNaN(year) || year < 1 || year > 9999) return undefined;
   // 30 February would become 1 March.
   const local = new Date(`${day}T00:00:00Z`);
   return local.toISOString().startsWith(day) ? date : undefined;

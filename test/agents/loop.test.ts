@@ -1,40 +1,21 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
+import type { AgentBus } from '#agents/bus.ts';
 import type { Finding } from '#agents/finding.ts';
 import type { Reading } from '#agents/reading.ts';
-import { refuse } from '#identity/outcome.ts';
-import { llmService, mcpService, PLAN_TOOL, startCity, vectorService } from './city.ts';
-import { createHub, type Hub, type HubRecord, json, type Service } from './hub.ts';
+import type { BusClient } from '#bus/client/bus-client.ts';
+import { startCity } from './city.ts';
+import { createHub, type Hub, type HubRecord } from './hub.ts';
 import { loadNab, NAB_MISSING, nabPresent, within } from './nab.ts';
+import { codesOf, findingsOf, healthy, INCIDENT, of, runOnce } from './runs.ts';
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'loop-'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
-
-const ok = mcpService(async () => ({ done: true }));
-const healthy = { vector: vectorService, llm: llmService, mcp: ok };
-const silent: Service = () => new Promise(() => {});
-const INCIDENT = { source: { kind: 'simulated', seed: 7, rows: 600, anomalies: 1 } };
-
-const of = (hub: Hub, kind: string, recordKind?: string): HubRecord[] =>
-  hub.records.filter((r) => r.kind === kind && (!recordKind || r.recordKind === recordKind));
-const findingsOf = (hub: Hub) => of(hub, 'finding').map(({ payload }) => payload as Finding);
-
-async function runOnce(services: Readonly<Record<string, Service>>, config: unknown = {}) {
-  const hub = createHub(services);
-  const city = startCity(hub);
-  const action = city.action({ timeoutMs: 100 });
-  const analyzer = city.analyzer({ timeoutMs: 100, ...(config as object) });
-  const sensor = await city.sensor('cam-1', INCIDENT);
-  await sensor.done;
-  await city.stop();
-  return { hub, said: city.said, sensor, analyzer, action };
-}
-const codesOf = (run: { said: readonly { code: string }[] }) => run.said.map(({ code }) => code);
 
 describe('the honest road', () => {
   test('an incident leads to one order, and each record names what caused it', async () => {
@@ -179,84 +160,6 @@ describe('bad input', () => {
   });
 });
 
-describe('bad services', () => {
-  const broken: readonly (readonly [string, Service])[] = [
-    ['is silent', silent],
-    ['refuses', async () => refuse('REQUEST_TIMED_OUT', 'no answer')],
-    ['throws', () => Promise.reject(new Error('no identity'))],
-    ['answers an error', async () => json(503, { error: { code: 'MODEL_TIMEOUT' } })],
-    ['answers no JSON', async () => ({ status: 200, contentType: 'text/html', body: '<html>' })],
-    ['answers nonsense', async () => json(200, { choices: [{ message: {} }], points: 'many' })],
-  ];
-
-  test.each(broken)('a model that %s: the finding goes out without a proposal', async (_, llm) => {
-    const run = await runOnce({ ...healthy, llm });
-    expect(findingsOf(run.hub)).toMatchObject([
-      { runbook: 'slow-traffic', proposal: null, degraded: ['model'] },
-    ]);
-    expect(codesOf(run)).toEqual([expect.stringMatching(/^MODEL_(UNAVAILABLE|NONSENSE)$/)]);
-    expect(of(run.hub, 'svc.mcp')).toEqual([]);
-    expect(run.sensor.status().acknowledged).toBe(600);
-  });
-
-  test.each(broken)(
-    'a vector service that %s: the model is asked without runbooks',
-    async (_, vector) => {
-      const run = await runOnce({ ...healthy, vector });
-      expect(findingsOf(run.hub)).toMatchObject([{ runbook: null, degraded: ['runbook'] }]);
-      expect(codesOf(run)).toEqual(['RUNBOOK_UNAVAILABLE']);
-    },
-  );
-
-  test('a proposal of a tool that was not granted is dropped and said; a granted one passes', async () => {
-    const proposing =
-      (name: string): Service =>
-      async () =>
-        json(200, {
-          choices: [
-            { message: { tool_calls: [{ function: { name, arguments: '{"plan":"C"}' } }] } },
-          ],
-        });
-    const refused = await runOnce({ ...healthy, llm: proposing('valve.set') });
-    expect(findingsOf(refused.hub)).toMatchObject([{ proposal: null, degraded: [] }]);
-    expect(codesOf(refused)).toEqual(['PROPOSAL_NOT_GRANTED']);
-    const granted = await runOnce({ ...healthy, llm: proposing(PLAN_TOOL.name) });
-    expect(findingsOf(granted.hub)).toMatchObject([{ proposal: { arguments: { plan: 'C' } } }]);
-  });
-
-  test.each([
-    ['is silent', silent, 'ACT_OUTCOME_UNKNOWN'],
-    ['never answers', async () => refuse('REQUEST_TIMED_OUT', 'late'), 'ACT_OUTCOME_UNKNOWN'],
-    [
-      'fails half-way',
-      mcpService(async () => Object.assign(new Error('x'), { name: 'ORDER_OUTCOME_UNKNOWN' })),
-      'ACT_OUTCOME_UNKNOWN',
-    ],
-    ['answers nonsense', async () => json(200, { hello: 1 }), 'ACT_OUTCOME_UNKNOWN'],
-    [
-      'refuses',
-      mcpService(async () => Object.assign(new Error('no'), { name: 'POLICY_DENIED' })),
-      'ACT_REFUSED',
-    ],
-  ] as const)('a tool server that %s: said, and never ordered twice', async (_, mcp, code) => {
-    const run = await runOnce({ ...healthy, mcp: mcp as Service });
-    for (const finding of of(run.hub, 'finding')) await run.hub.repeat(finding);
-    expect(of(run.hub, 'svc.mcp', 'act')).toHaveLength(1);
-    expect(codesOf(run).filter((each) => each.startsWith('ACT'))).toEqual([code]);
-  });
-
-  test('a slow model holds up no reading', async () => {
-    const hub = createHub({ ...healthy, llm: silent });
-    const city = startCity(hub);
-    const analyzer = city.analyzer({ timeoutMs: 60_000 });
-    const sensor = await city.sensor('cam-1', INCIDENT);
-    await sensor.done;
-    expect(sensor.status()).toMatchObject({ phase: 'done', acknowledged: 600 });
-    expect(analyzer.status().role).toMatchObject({ readings: 600, findings: 0, open: 1 });
-    await analyzer.stop(0);
-  });
-});
-
 test('a bus that rejects for a while loses nothing', async () => {
   const hub = createHub(healthy);
   const inner = hub.join('sensor-cam-1');
@@ -277,6 +180,24 @@ test('a bus that rejects for a while loses nothing', async () => {
   expect(sensor.status()).toMatchObject({ published: 5, failed: 0, acknowledged: 5 });
   expect(codesOf(city)).toEqual(['PUBLISH_FAILED', 'PUBLISH_FAILED', 'PUBLISH_FAILED']);
   await city.stop();
+});
+
+test('the bus client is such a bus', () => {
+  expectTypeOf<BusClient>().toExtend<AgentBus>();
+});
+
+test('a thousand bad rows are counted and recorded, and told without burying the rest', async () => {
+  const path = join(folder, 'thousand.csv');
+  writeFileSync(path, `timestamp,value\n${'x,y\n'.repeat(1000)}`);
+  const hub = createHub();
+  const city = startCity(hub);
+  const sensor = await city.sensor('cam-1', { source: { kind: 'csv', path } });
+  await sensor.done;
+  await city.stop();
+  expect(of(hub, 'reading')).toHaveLength(1000);
+  expect(sensor.status().notes).toEqual({ TIMESTAMP_INVALID: 1000 });
+  expect(city.said).toHaveLength(109);
+  expect(city.said.at(-1)?.detail).toBe('line 1001: x,y (1000 so far)');
 });
 
 test('stopping does not wait for a slow source', async () => {

@@ -209,6 +209,19 @@ test('the analyzer: only an answer to an open analysis moves it, and causes accu
 test('the action agent: a finding of another analyzer under its name is refused', () => {
   const genuine = message('analyzer-one', 'finding', finding('analyzer-one:1'));
   expect(run(action(), [genuine]).intents).toMatchObject([{ kind: 'tool', causes: ['r'] }]);
+  const nested = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
+  const text = JSON.stringify(
+    finding('analyzer-one:1', { proposal: { tool: 'x', arguments: { a: 0 } } }),
+  );
+  const deep: AgentEvent = {
+    kind: 'message',
+    message: {
+      recordId: 'r' as RecordId,
+      sender: 'analyzer-one',
+      kind: 'finding',
+      payload: Buffer.from(text.replace('{"a":0}', `{"a":${nested}}`)),
+    },
+  };
   for (const odd of [
     message('analyzer-two', 'finding', finding('analyzer-one:1')),
     message('analyzer-one', 'finding', { ...finding('analyzer-one:1'), extra: 1 }),
@@ -216,6 +229,7 @@ test('the action agent: a finding of another analyzer under its name is refused'
       ...finding('analyzer-one:1'),
       proposal: { tool: 'x', arguments: { a: 'b'.repeat(3000) } },
     }),
+    deep,
   ]) {
     expect(run(action(), [odd]).intents).toMatchObject([{ kind: 'note', code: 'FINDING_INVALID' }]);
   }

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -52,6 +53,13 @@ describe('opening', () => {
     if (opened.ok) return;
     expect(opened.detail).not.toContain('\n');
     expect(opened.detail).toContain(folder);
+  });
+
+  test('SOURCE_NOT_A_FILE: a named pipe that nobody writes to holds nothing up', async () => {
+    const path = join(folder, 'pipe');
+    execFileSync('mkfifo', [path]);
+    const opened = await openSource(sourceSchema.parse({ kind: 'csv', path }));
+    expect(opened).toMatchObject({ ok: false, code: 'SOURCE_NOT_A_FILE' });
   });
 
   test('the name stays for the same file and differs for another under the same name', async () => {
@@ -270,7 +278,17 @@ test('dates: with and without zone, time and fraction; never a guess', () => {
     '2015-07-28T09:56:00.123Z',
   );
   expect(parseDate('2015-07-28')?.toISOString()).toBe('2015-07-28T00:00:00.000Z');
-  for (const odd of ['', '1', '28.07.2015', '2015-13-01', '2015-07-28 11', '2015-07-28x']) {
+  for (const odd of [
+    '0000-01-01T00:00+14:00',
+    '9999-12-31T23:59-14:00',
+    '0000-01-01',
+    '',
+    '1',
+    '28.07.2015',
+    '2015-13-01',
+    '2015-07-28 11',
+    '2015-07-28x',
+  ]) {
     expect(parseDate(odd)).toBeUndefined();
   }
 });
