@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { reasonOf, run } from './run.mjs';
 import { isExecutable, onPath } from './versions.mjs';
 
@@ -24,14 +25,16 @@ export async function fromGo(order) {
     cwd: order.folder,
     ...(order.signal === undefined ? {} : { signal: order.signal }),
   };
-  const asked = await run(go, ['env', 'GOPROXY'], {
+  const asked = await run(go, ['env', 'GOPROXY', 'GOMODCACHE'], {
     ...common,
     timeoutMs: 20_000,
     env: environment,
   });
   if (!asked.ok) return { source: '', why: `go env: ${asked.why}` };
-  const silent = await probe(asked.stdout.trim(), order);
-  if (silent !== '') environment.GOPROXY = 'off';
+  const [proxies = '', cache = ''] = asked.stdout.split('\n');
+  const silent = await probe(proxies.trim(), order);
+  // Not `off`: that also forbids the cached answer to whether the version was withdrawn.
+  if (silent !== '') environment.GOPROXY = pathToFileURL(join(cache, 'cache', 'download')).href;
   const from = silent === '' ? '' : ` from its own cache (module proxy: ${silent})`;
   order.say(`${order.name}: building ${order.version} with go${from}; this can take minutes`);
   const built = await run(go, ['install', '-trimpath', `${order.module}@${order.version}`], {

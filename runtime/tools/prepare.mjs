@@ -19,12 +19,13 @@ if (!isPurpose(purpose)) {
   say(`usage: node runtime/tools/prepare.mjs --for ${Object.keys(NEEDED).join('|')}`);
   process.exit(2);
 }
-try {
-  process.exitCode = await main(purpose);
-} catch (error) {
-  say(interrupted.signal.aborted ? 'interrupted' : reasonOf(error));
-  process.exitCode = interrupted.signal.aborted ? 130 : 1;
-}
+// An aborted connection through a proxy may linger for minutes; nothing here waits for it.
+process.exit(
+  await main(purpose).catch((error) => {
+    say(interrupted.signal.aborted ? 'interrupted' : reasonOf(error));
+    return interrupted.signal.aborted ? 130 : 1;
+  }),
+);
 
 /** @param {import('./catalog.mjs').Purpose} wanted @returns {Promise<number>} exit code */
 async function main(wanted) {
