@@ -24,6 +24,8 @@ export const IMAGES: Readonly<Record<string, Hardening>> = {
 };
 
 export const IMAGE_CACHE = join(CHECKOUT, '.swarmproof', 'images');
+/** The key pair of the build step, apart from what it signs: nothing of a run reads this folder. */
+const CI_FOLDER = join(CHECKOUT, '.swarmproof', 'ci');
 
 /** Which image a member's process runs. */
 export function imageOf(member: Member): string {
@@ -35,17 +37,17 @@ export function imageOf(member: Member): string {
  * to have images at hand; the swarm itself reads the public key alone.
  */
 export async function buildImages(progress: (line: string) => void): Promise<void> {
-  const signer = await createImageSigner(IMAGE_CACHE);
+  const signer = await createImageSigner(CI_FOLDER);
   if (!signer.ok) throw new Error(signer.detail);
   const builder = createImageBuilder(CHECKOUT, IMAGE_CACHE);
   for (const name of Object.keys(IMAGES)) {
     const entry = join(CHECKOUT, 'cli', 'processes', `${name}.ts`);
     const built = await builder.build({ name, version: VERSION, entry });
     if (!built.ok) throw new Error(built.detail);
-    if (!built.value.built) continue;
     const signed = await signer.value.sign(built.value.folder);
     if (!signed.ok) throw new Error(signed.detail);
-    progress(`image ${name} built and signed, ${built.value.digest.slice(0, 19)}`);
+    if (built.value.built)
+      progress(`image ${name} built and signed, ${built.value.digest.slice(0, 19)}`);
   }
 }
 
@@ -59,7 +61,7 @@ export async function storeImages(
   store: string,
   folders: (name: string) => string = (name) => join(IMAGE_CACHE, name),
 ): Promise<ImageStore> {
-  const ciKey = await readCiPublicKey(IMAGE_CACHE);
+  const ciKey = await readCiPublicKey(CI_FOLDER);
   if (!ciKey.ok) throw new Error(ciKey.detail);
   const images = new Map<string, StoredImage>();
   for (const name of Object.keys(IMAGES)) {

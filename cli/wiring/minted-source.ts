@@ -4,7 +4,7 @@ import { accept, type Outcome } from '#identity/outcome.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { BundleSet, X509Source, X509Svid } from '#identity/svid.ts';
 import { thumbprintOf } from '#identity/x509/verify.ts';
-import type { IssuerLink } from './issuer-link.ts';
+import type { IssuerLink } from '#runtime/launcher/issuer-link.ts';
 
 export interface MintOptions {
   readonly id: SpiffeId;
@@ -22,9 +22,7 @@ export async function mintSvid(
   options: MintOptions,
 ): Promise<Outcome<X509Svid>> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const link = await issuer.current();
-  if (!link.ok) return link;
-  const minted = await link.value.mint({
+  const minted = await issuer.mint({
     spiffeId: options.id,
     publicKey: publicKey.export({ format: 'der', type: 'spki' }).toString('base64'),
     ttl: options.ttlSeconds,
@@ -48,9 +46,7 @@ export async function mintSvid(
 }
 
 export async function trustBundles(issuer: IssuerLink): Promise<Outcome<BundleSet>> {
-  const link = await issuer.current();
-  if (!link.ok) return link;
-  const bundle = await link.value.bundle();
+  const bundle = await issuer.bundle();
   if (!bundle.ok) return bundle;
   const parsed = bundleFromCertificates(bundle.value.trustDomain, bundle.value.authorities);
   if (!parsed.ok) return parsed;

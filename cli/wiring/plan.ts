@@ -3,16 +3,17 @@ import type { Member } from '#bus/directory.ts';
 import { ensureStreams } from '#bus/streams.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { X509Source } from '#identity/svid.ts';
+import type { IssuerLink } from '#runtime/launcher/issuer-link.ts';
 import type { LaunchContext } from '#runtime/launcher/launch.ts';
 import { launch } from '#runtime/launcher/launch.ts';
+import type { NatsServer } from '#runtime/launcher/nats-server.ts';
 import type { RunningProcess } from '#runtime/launcher/running.ts';
 import type { PlanEntry, ProcessPlan, StepPlan } from '#runtime/supervisor/plan.ts';
 import { workloadOf } from '#runtime/swarm-file/entries.ts';
 import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import type { IssuerConfig } from '../processes/configs.ts';
-import { type Broker, type BrokerKeys, writeBrokerFiles } from './broker.ts';
+import { type BrokerKeys, writeBrokerFiles } from './broker.ts';
 import { IMAGES, type ImageStore, imageOf } from './images.ts';
-import type { IssuerLink } from './issuer-link.ts';
 import { mintSvid, openMintedSource, trustBundles } from './minted-source.ts';
 import { messageOf } from './process.ts';
 import { agentConfig, type StartContext, serviceConfig, startMessage } from './start-messages.ts';
@@ -23,7 +24,7 @@ const SUPERVISOR_TTL_SECONDS = 3600;
 export interface PlanContext extends StartContext {
   readonly images: ImageStore;
   readonly issuer: IssuerLink;
-  readonly broker: Broker;
+  readonly broker: NatsServer;
   readonly keys: BrokerKeys;
   readonly launcher: LaunchContext;
   /** SPIFFE ID of the file that a sensor alone may read → real path. */
@@ -119,7 +120,7 @@ function issuerPlan(context: PlanContext): ProcessPlan {
     kind: 'process',
     name: 'issuer',
     after: [],
-    start: async () => {
+    start: async (signal) => {
       const image = images.images.get('issuer');
       if (image === undefined) return refuse('IMAGE_UNREADABLE', 'no issuer image');
       // Nobody attests the issuer: it is started from an image that the launcher verified itself.
@@ -140,9 +141,13 @@ function issuerPlan(context: PlanContext): ProcessPlan {
           }),
         },
         context.launcher,
+        signal,
       );
     },
-    onReady: (running: RunningProcess) => context.issuer.adopt(running),
+    onReady: async ({ link }: RunningProcess) =>
+      link === undefined
+        ? refuse('ISSUER_UNAVAILABLE', 'the issuer has no link')
+        : context.issuer.attach(link),
   };
 }
 
@@ -160,7 +165,7 @@ function nodePlan(
       member.kind === 'platform' && member.name.startsWith('gate-') ? member.name : member.token,
     after,
     spiffeId: member.id,
-    start: async () => {
+    start: async (signal) => {
       const image = context.images.images.get(imageName);
       if (image === undefined) return refuse('IMAGE_UNREADABLE', `no image ${imageName}`);
       return launch(
@@ -173,6 +178,7 @@ function nodePlan(
           start,
         },
         context.launcher,
+        signal,
       );
     },
   };
@@ -213,7 +219,7 @@ function streams(context: PlanContext): StepPlan {
         await ensureStreams(
           {
             source: opened.value,
-            url: context.broker.url(),
+            url: context.natsUrl(),
             brokerId: platformMember(swarm.trustDomain, 'nats').id,
             nkeySeed: context.keys.operator.seed,
             random: () => randomInt(2 ** 32) / 2 ** 32,

@@ -8,6 +8,7 @@ import { accept, type Outcome } from '#identity/outcome.ts';
 import type { BundleSet, X509Source } from '#identity/svid.ts';
 import { loadBundle } from '#policy/bundle.ts';
 import type { RuleLocation } from '#policy/compile.ts';
+import { createIssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
 import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
@@ -21,7 +22,6 @@ import { createBroker, createBrokerKeys } from './broker.ts';
 import { openBus } from './bus.ts';
 import { CHECKOUT } from './checkout.ts';
 import { type ImageStore, imageOf, storeImages } from './images.ts';
-import { createIssuerLink } from './issuer-link.ts';
 import { type LedgerView, openLedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { observeSocket } from './start-messages.ts';
@@ -100,12 +100,13 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   const wired: { ledger?: LedgerView; recorder?: Recorder; close?: () => Promise<void> } = {};
   try {
     const images = await storeImages(run.store, options.imageFolder);
-    const issuer = createIssuerLink(() => entriesOf(swarm, images), {
-      issued: (spiffeId, serial, notAfter) => {
-        supervisor?.noteIssued(spiffeId, serial, notAfter);
-        for (const listener of issuedListeners) listener({ spiffeId, serial, notAfter });
-      },
-      denied: (pid, detail) => wired.recorder?.denied(pid, detail),
+    const issuer = createIssuerLink();
+    must(await issuer.setEntries(entriesOf(swarm, images)));
+    issuer.onEvent((event) => {
+      if (event.event === 'denied') wired.recorder?.denied(event.pid, event.detail);
+      if (event.event !== 'issued') return;
+      supervisor?.noteIssued(event.spiffeId, event.serial, event.notAfter);
+      for (const listener of issuedListeners) listener(event);
     });
     const lifeline = await findLifeline();
     const keys = createBrokerKeys();
@@ -121,7 +122,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       swarm,
       run,
       policyBundle: Buffer.from(policy.bytes).toString('base64'),
-      natsUrl: () => broker.url(),
+      natsUrl: () => `tls://127.0.0.1:${broker.port() ?? 0}`,
       ...(options.upstreamApiKey !== undefined && { upstreamApiKey: options.upstreamApiKey }),
       images,
       issuer,
@@ -201,10 +202,10 @@ interface Recorder {
 
 /** What the supervisor itself has on the bus: a reader of the ledger, and a voice of its own. */
 async function openSupervisor(context: PlanContext, source: X509Source) {
-  const { swarm, broker, keys } = context;
+  const { swarm, keys } = context;
   const self = platformMember(swarm.trustDomain, 'supervisor');
   const brokerId = platformMember(swarm.trustDomain, 'nats').id;
-  const url = broker.url();
+  const url = context.natsUrl();
   const reader = await openLink({
     source,
     url,
