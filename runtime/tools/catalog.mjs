@@ -115,6 +115,9 @@ export const NEEDED = {
   test: [natsServer, opa],
 };
 
+/** Handed on when they are there, and never fetched: a changed policy is rebuilt with opa. */
+export const WELCOME = [opa];
+
 /** @typedef {keyof typeof NEEDED} Purpose */
 
 /** @param {string} text @returns {text is Purpose} */

@@ -32,8 +32,8 @@ import { compareVersions, onPath, versionOf } from './versions.mjs';
 /** SO_PEERPIDFD: the handle by which a caller whose PID was reused is told apart. */
 const PEER_PIDFD_KERNEL = '6.5';
 const LEAST_FREE_MB = 500;
-/** The longest name of a socket in a run folder, with the folder of the run (`runs/<id>/`). */
-const LONGEST_SOCKET = 'runs/smart-city-000000/workload.sock';
+/** The longest name of a socket in a run folder, with the folder of the run that has no name. */
+const LONGEST_SOCKET = 'runs/default/workload.sock';
 
 /**
  * @param {Machine} machine

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { NEEDED } from './catalog.mjs';
+import { NEEDED, WELCOME } from './catalog.mjs';
 import { ensureDependencies } from './dependencies.mjs';
-import { provision } from './provision.mjs';
+import { locate, provision } from './provision.mjs';
 import { run } from './run.mjs';
 
 /** Builds the images of all processes, cached by the digest of their sources. */
@@ -42,9 +42,16 @@ export async function prepare(order) {
   /** @type {Record<string, string>} */
   const variables = {};
   const summary = [];
+  const toolsFolder = join(root, '.swarmproof', 'tools');
+  const welcome = Promise.all(
+    WELCOME.map(async (tool) => ({
+      tool,
+      found: await locate(tool, { toolsFolder, environment, ...signal }),
+    })),
+  );
   for (const tool of NEEDED[order.purpose]) {
     const found = await provision(tool, {
-      toolsFolder: join(root, '.swarmproof', 'tools'),
+      toolsFolder,
       environment,
       platform: process.platform,
       arch: process.arch,
@@ -60,6 +67,7 @@ export async function prepare(order) {
     variables[tool.variable] = found.path;
     summary.push(`${tool.name} ${found.version} (${found.source})`);
   }
+  for (const { tool, found } of await welcome) if (found.ok) variables[tool.variable] = found.path;
   if (existsSync(join(root, PREBUILD))) {
     const built = await run(packages.node, ['--disable-warning=ExperimentalWarning', PREBUILD], {
       timeoutMs: 300_000,
