@@ -153,7 +153,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     } else requester.onReply(message);
   });
   const stopTrust = source.onUpdate(() => certificates.trustChanged());
-  link.onRenewed(() => {
+  link.onRenewed((why) => {
+    if (why === 'rotation') return;
     submitter.resend();
     sender.resend();
     acknowledger.repeat();
@@ -262,7 +263,9 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       acknowledger.flush();
       tellRefusals(true);
       requester.close();
-      sender.close(new Error('the bus client was closed'));
+      const closed = new Error('the bus client was closed');
+      sender.close(closed);
+      submitter.close(closed);
       await link.close();
     },
   };

@@ -31,6 +31,8 @@ export interface LinkStatus {
   readonly thumbprint: string;
 }
 
+export type Renewal = 'reconnect' | 'rotation';
+
 /**
  * A connection to the broker that outlives its SVIDs. With `queue` a subscription shares the
  * subject with the other members; without, each message comes once and in the broker's order,
@@ -44,8 +46,8 @@ export interface BusLink {
     on: (message: Incoming) => void,
   ): () => void;
   flush(): Promise<void>;
-  /** Calls back after each reconnect and rotation: what was in flight may have been lost. */
-  onRenewed(listener: () => void): void;
+  /** After a reconnect what was in flight may have been lost; after a rotation it has not. */
+  onRenewed(listener: (why: Renewal) => void): void;
   /** False while the broker is away: what is published then may be lost. */
   connected(): boolean;
   status(): LinkStatus;
@@ -102,7 +104,7 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
   const { source } = options;
   const closing = new AbortController();
   const subscriptions = new Set<LinkSubscription>();
-  const renewed = new Set<() => void>();
+  const renewed = new Set<(why: Renewal) => void>();
   const violations: string[] = [];
   const down = new WeakSet<NatsConnection>();
   let rotations = 0;
@@ -143,7 +145,7 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
       if (event.type === 'reconnect') {
         reconnects += 1;
         down.delete(connection);
-        for (const listener of renewed) listener();
+        for (const listener of renewed) listener('reconnect');
       }
       if (event.type === 'error') {
         violations.push(event.error.message);
@@ -191,7 +193,11 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
     for (const message of waiting) send(opened, message);
     const retired = [...subscriptions];
     for (const { live } of retired) {
-      live.get(old)?.unsubscribe();
+      // Drained: to unsubscribe would drop what the broker has already put on the wire.
+      void live
+        .get(old)
+        ?.drain()
+        .catch(() => undefined);
       live.delete(old);
     }
     // After this the old connection has delivered all it was sent, and the new one its copies.
@@ -199,8 +205,9 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
     await flushed(opened);
     for (const { merge } of retired) merge.settle();
     rotations += 1;
+    const why = down.has(old) ? 'reconnect' : 'rotation';
     await ended(old);
-    for (const listener of renewed) listener();
+    for (const listener of renewed) listener(why);
   }
 
   async function rotateUntilCurrent(): Promise<void> {

@@ -37,6 +37,8 @@ export interface Submitter {
   /** Everything without a receipt goes again: the broker was away. */
   resend(): void;
   flush(): Promise<void>;
+  /** Who waits for room is refused. What was submitted stays in the stream for the ledger. */
+  close(reason: Error): void;
   status(): SubmitterStatus;
 }
 
@@ -97,6 +99,7 @@ export function createSubmitter(options: {
       for (const item of open.values()) send(item);
     },
     flush: () => places.empty(),
+    close: (reason) => places.close(reason),
     status() {
       const oldest = open.values().next();
       const since = oldest.done ? clock() : oldest.value.record.claims.iat * 1000;

@@ -100,7 +100,9 @@ describe('the gate', () => {
       expect(await tryConnect({})).toBe('GATE_NO_PERMISSIONS');
       swarm.permissions.delete(id);
       expect(await tryConnect({})).toBe('GATE_NO_PERMISSIONS');
-      for (const subject of ['>', '*', '*.>', '$JS.API.>', 'a b', 'a..b', '']) {
+      const pull = '$JS.API.CONSUMER.MSG.NEXT.READING.sensor-cam-1';
+      const unsafe = ['>', '*', '*.>', '$JS.API.>', pull, '$JS.ACK.READING.x.>', 'a b', 'a..b', ''];
+      for (const subject of unsafe) {
         swarm.permissions.set(id, lists([subject], []));
         expect(await tryConnect({})).toBe('GATE_PERMISSIONS_MALFORMED');
       }

@@ -1,15 +1,16 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { MEMBERS, startSwarm, type TestLedger, type TestSwarm } from '#test/support/swarm.ts';
 
 let swarm: TestSwarm;
 let ledger: TestLedger;
 
-beforeAll(async () => {
+// A swarm of its own for each: what a failed one leaves connected would consume for the next.
+beforeEach(async () => {
   swarm = await startSwarm();
   await swarm.streams();
   ledger = await swarm.ledger();
 });
-afterAll(async () => {
+afterEach(async () => {
   await ledger?.close();
   await swarm?.stop();
 });
