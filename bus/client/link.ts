@@ -40,6 +40,7 @@ export type Renewal = 'reconnect' | 'rotation';
  */
 export interface BusLink {
   publish(message: Publication): void;
+  /** Returns what ends it: what was delivered until then still comes (`flush` to wait for it). */
   subscribe(
     subject: string,
     queue: string | undefined,
@@ -250,7 +251,7 @@ export async function openLink(options: LinkOptions): Promise<BusLink> {
       if (next !== undefined) attach(subscription, next);
       return () => {
         subscriptions.delete(subscription);
-        for (const made of subscription.live.values()) made.unsubscribe();
+        for (const made of subscription.live.values()) void made.drain().catch(() => undefined);
       };
     },
     flush: () => flushed(current),

@@ -148,6 +148,8 @@ export function createResponder(
     status: () => ({ active, ...count }),
     async close() {
       stop();
+      // What the broker had already sent here is answered too.
+      await link.flush();
       if (active === 0 && waiting.length === 0) return;
       await new Promise<void>((resolve) => {
         idle.push(resolve);

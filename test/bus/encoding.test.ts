@@ -4,7 +4,7 @@ import { createMerge } from '#bus/client/merge.ts';
 import type { Incoming } from '#bus/client/nats.ts';
 import { DOOR_CODES, GATE_CODES, REQUEST_CODES } from '#bus/codes.ts';
 import { createNKey, nkeyFromSeed, publicNKey } from '#bus/gate/nkey.ts';
-import { encodeRequest, parseRequest, parseResponse } from '#bus/http-message.ts';
+import { encodeRequest, encodeResponse, parseRequest, parseResponse } from '#bus/http-message.ts';
 import { covers } from '#bus/pattern.ts';
 import { renderServerConfig, type ServerConfig } from '#bus/server-config.ts';
 import { randomOf } from '#test/support/swarm.ts';
@@ -94,6 +94,40 @@ describe('HTTP inside a payload', () => {
       expect(parseResponse(bytes(text)).ok).toBe(false);
     }
     expect(parseResponse(bytes('{"status":200,"contentType":"","body":""}')).ok).toBe(true);
+  });
+});
+
+describe('a decision beside an answer', () => {
+  const answer = { status: 403, contentType: 'application/json', body: '{}' };
+  const decision = { id: 'd-1', allow: false, reasons: ['tool_granted'], revision: 'a1' };
+
+  test('round-trips, and an answer without one stays as it was', () => {
+    const whole = { ...answer, decision };
+    expect(parseResponse(encodeResponse(whole))).toEqual({ ok: true, value: whole });
+    expect(parseResponse(encodeResponse(answer))).toEqual({ ok: true, value: answer });
+    expect(Buffer.from(encodeResponse(answer)).toString()).toBe(JSON.stringify(answer));
+  });
+
+  test('is refused when a member is missing, more or not of its form', () => {
+    const { id: _, ...anonymous } = decision;
+    const wrong = [
+      null,
+      [],
+      'yes',
+      anonymous,
+      { ...decision, more: 1 },
+      { ...decision, id: 'a b' },
+      { ...decision, allow: 'false' },
+      { ...decision, reasons: [] },
+      { ...decision, reasons: 'tool_granted' },
+      { ...decision, reasons: ['\u001b[2J'] },
+      { ...decision, reasons: Array.from({ length: 33 }, () => 'a') },
+      { ...decision, revision: '\n' },
+    ];
+    for (const given of wrong) {
+      expect(parseResponse(bytes(JSON.stringify({ ...answer, decision: given }))).ok).toBe(false);
+    }
+    expect(parseResponse(bytes(JSON.stringify({ ...answer, decisions: decision }))).ok).toBe(false);
   });
 });
 
