@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { trustDomainOf } from '#identity/spiffe-id.ts';
+import { POLICY_CODES, type PolicyCode } from '#policy/codes.ts';
 import type { Decision, DecisionInput, Policy } from '#policy/decision.ts';
 import { SERVICE_CODES } from './codes.ts';
-import type { Peer } from './door.ts';
+import { decided, type Peer } from './door.ts';
 
 /** What a route asks policy, made of the matched route and the parsed body; never of raw text. */
 export interface Question {
@@ -101,15 +102,23 @@ export function authorizeRequest(
 ): Decision | undefined {
   const route = { method: request.method, path: request.routeOptions.url ?? '' };
   const decision = authorize(request.peer, route, question);
+  decided(request, decision);
   if (decision.allow) return decision;
   reply.code(403).send(denialBody(decision));
   return undefined;
 }
 
+/** The code of a denial is that of the first check that failed. */
+export function denialCode({ reasons }: Pick<Decision, 'reasons'>): PolicyCode | 'POLICY_DENIED' {
+  const [first = ''] = reasons;
+  if (!Object.hasOwn(POLICY_CODES, first)) return 'POLICY_DENIED';
+  return POLICY_CODES[first as keyof typeof POLICY_CODES];
+}
+
 export function denialBody(decision: Decision) {
   return {
     error: {
-      code: 'POLICY_DENIED' as const,
+      code: denialCode(decision),
       message: SERVICE_CODES.POLICY_DENIED,
       reasons: decision.reasons,
       decision: decision.id,

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import { inject } from 'light-my-request';
 import type { Member } from '#bus/directory.ts';
-import type { BusRequest, BusResponse } from '#bus/http-message.ts';
+import type { BusRequest, BusResponse, SignedDecision } from '#bus/http-message.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordId, ToolClaim } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
@@ -50,6 +50,7 @@ const MAX_PATH = 512;
 interface Exchange {
   readonly peer: Peer;
   tool: ToolClaim | undefined;
+  decision: SignedDecision | undefined;
   readonly causes: RecordId[];
 }
 
@@ -110,7 +111,12 @@ export function openDoor(
     }
     ready ??= app.ready();
     await ready;
-    const exchange: Exchange = { peer: peerOf(verified), tool: undefined, causes: [] };
+    const exchange: Exchange = {
+      peer: peerOf(verified),
+      tool: undefined,
+      decision: undefined,
+      causes: [],
+    };
     const reply = await inject(
       (req, res) => {
         exchanges.set(req, exchange);
@@ -123,12 +129,16 @@ export function openDoor(
         ...(body === '' ? {} : { payload: body, headers: { 'content-type': contentType } }),
       },
     );
-    if (reply.rawPayload.length > MAX_RESPONSE_BYTES) return refused(500, 'RESPONSE_TOO_LARGE');
-    const response: BusResponse = {
-      status: reply.statusCode,
-      contentType: String(reply.headers['content-type'] ?? 'application/json'),
-      body: reply.body,
-    };
+    const answer =
+      reply.rawPayload.length > MAX_RESPONSE_BYTES
+        ? refused(500, 'RESPONSE_TOO_LARGE').response
+        : {
+            status: reply.statusCode,
+            contentType: String(reply.headers['content-type'] ?? 'application/json'),
+            body: reply.body,
+          };
+    const { decision } = exchange;
+    const response: BusResponse = { ...answer, ...(decision !== undefined && { decision }) };
     return {
       response,
       ...(exchange.tool !== undefined && { tool: exchange.tool }),
@@ -141,6 +151,13 @@ export function openDoor(
 export function attest(request: FastifyRequest, tool: ToolClaim): void {
   const exchange = exchanges.get(request.raw);
   if (exchange !== undefined) exchange.tool = tool;
+}
+
+/** Signs a decision with the answer to this request: the ledger shows under which rules it was given. */
+export function decided(request: FastifyRequest, decision: SignedDecision): void {
+  const exchange = exchanges.get(request.raw);
+  const { id, allow, reasons, revision } = decision;
+  if (exchange !== undefined) exchange.decision = { id, allow, reasons, revision };
 }
 
 /** Names a record that the answer to this request rests on. */

@@ -4,17 +4,22 @@ import type { BusRequest, BusResponse } from '#bus/http-message.ts';
 import type { LedgerQueries } from '#custody/ledger/queries.ts';
 import type { RecordId } from '#custody/record.ts';
 import { trustDomainOf } from '#identity/spiffe-id.ts';
-import type { Policy } from '#policy/decision.ts';
+import type { Decision, Policy } from '#policy/decision.ts';
 
 const question = z.strictObject({ id: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
 
 /** `POST /recorded` → `{index}`: where the ledger holds a record, or `null`. */
 export const RECORDED_PATH = '/recorded';
 
-const answer = (status: number, body: unknown): BusResponse => ({
+const answer = (
+  { id, allow, reasons, revision }: Decision,
+  status: number,
+  body: unknown,
+): BusResponse => ({
   status,
   contentType: 'application/json',
   body: JSON.stringify(body),
+  decision: { id, allow, reasons, revision },
 });
 
 /**
@@ -37,14 +42,14 @@ export function answerLedgerQuery(
     resource: { type: 'service', id: 'ledger', properties: { service: 'ledger' } },
     context: {},
   });
-  if (!decision.allow) return answer(403, { error: { code: 'LEDGER_NOT_ALLOWED' } });
+  if (!decision.allow) return answer(decision, 403, { error: { code: 'LEDGER_NOT_ALLOWED' } });
   if (request.method !== 'POST' || request.path !== RECORDED_PATH) {
-    return answer(404, { error: { code: 'QUESTION_UNKNOWN' } });
+    return answer(decision, 404, { error: { code: 'QUESTION_UNKNOWN' } });
   }
   try {
     const { id } = question.parse(JSON.parse(request.body));
-    return answer(200, { index: ledger.get(id as RecordId)?.index ?? null });
+    return answer(decision, 200, { index: ledger.get(id as RecordId)?.index ?? null });
   } catch {
-    return answer(400, { error: { code: 'QUESTION_MALFORMED' } });
+    return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
   }
 }

@@ -8,10 +8,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RecordId } from '#custody/record.ts';
 import { accept, type Outcome } from '#identity/outcome.ts';
 import { type Authorize, denialBody } from '../authorize.ts';
-import { SERVICE_CODES, type ServiceCode } from '../codes.ts';
 import {
   attest,
   createServiceApp,
+  decided,
   errorBody,
   refuseRequest,
   restOn,
@@ -114,6 +114,7 @@ async function callTool(
       },
     },
   });
+  decided(request, decision);
   if (!decision.allow) return toolError(denialBody(decision));
   if (tool.highRisk) {
     const seen = await deps.witnessed(peer.recordId);
@@ -141,9 +142,9 @@ async function callTool(
 }
 
 function toolError(body: {
-  readonly error: { readonly code: ServiceCode; readonly message: string };
+  readonly error: { readonly code: string; readonly message: string };
 }): CallToolResult {
-  const message = `${body.error.code}: ${body.error.message || SERVICE_CODES[body.error.code]}`;
+  const message = `${body.error.code}: ${body.error.message}`;
   return {
     isError: true,
     content: [{ type: 'text', text: message }],

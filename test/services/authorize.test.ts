@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Decision, Policy } from '#policy/decision.ts';
+import { denialCode } from '#services/authorize.ts';
 import type { Peer } from '#services/door.ts';
 import { ANALYZER, allowAll, authorizer, policyOf, recordId } from './world.ts';
 
@@ -89,4 +90,14 @@ test('only a plain yes allows', () => {
       throw new Error('wasm trap with secrets');
     }),
   ).toEqual([false, 'policy_error']);
+});
+
+test('the code of a denial is that of the first check that failed', () => {
+  const codeOf = (...reasons: string[]) => denialCode({ reasons });
+  expect(codeOf('tool_granted', 'own_district')).toBe('TOOL_NOT_ALLOWED');
+  expect(codeOf('default_deny')).toBe('OPERATION_NOT_ALLOWED');
+  // What policy did not name itself, and what an object has by nature, has no code of its own.
+  expect([codeOf('obligation_unknown'), codeOf('toString'), codeOf()]).toEqual(
+    Array.from({ length: 3 }, () => 'POLICY_DENIED'),
+  );
 });

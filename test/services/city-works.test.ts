@@ -59,7 +59,7 @@ function managed(path?: string) {
 test('only the tool server orders; the same order of an agent is refused', async () => {
   const { works, post } = managed();
   const plan = { district: 'north', plan: 'B' };
-  expect(errorCode(await post('/signal/plan', plan, ACTION))).toBe('POLICY_DENIED');
+  expect(errorCode(await post('/signal/plan', plan, ACTION))).toBe('OPERATION_NOT_ALLOWED');
   expect(works.state()).toMatchObject({ signals: {}, orders: [] });
   expect(json(await post('/signal/plan', plan))).toMatchObject({ applied: true });
   expect(works.state().signals).toEqual({ north: 'B' });
@@ -109,7 +109,9 @@ test('the valve moves between closed and open, never beyond', async () => {
 test('state is read over the bus by the tool server, and by nobody else', async () => {
   const { door } = managed();
   expect(json(await door(verified(MCP, http('GET', '/state')))).valve_pct).toBe(50);
-  expect(errorCode(await door(verified(ACTION, http('GET', '/state'))))).toBe('POLICY_DENIED');
+  expect(errorCode(await door(verified(ACTION, http('GET', '/state'))))).toBe(
+    'OPERATION_NOT_ALLOWED',
+  );
 });
 
 test('a restart forgets neither the state nor the orders that were carried out', async () => {

@@ -40,7 +40,7 @@ test('a tool not granted is refused by policy before it runs; the granted twin r
   const refused = await createToolCaller(send(SENSOR))('valve.set', { delta_pct: 5 }, []);
   expect(refused).toMatchObject({
     ok: true,
-    value: { done: false, refusal: { code: 'POLICY_DENIED', reasons: ['default_deny'] } },
+    value: { done: false, refusal: { code: 'OPERATION_NOT_ALLOWED', reasons: ['default_deny'] } },
   });
   expect(works.state().valve_pct).toBe(50);
   expect(refused.ok && !refused.value.done && refused.value.refusal.decision).toBe(
@@ -55,7 +55,9 @@ test('a tool not granted is refused by policy before it runs; the granted twin r
 test('an argument out of bounds reaches policy, which refuses it; within bounds it runs', async () => {
   const { works, call, log } = city();
   const refused = await call('valve.set', { delta_pct: 80 }, []);
-  expect(refused).toMatchObject({ value: { done: false, refusal: { code: 'POLICY_DENIED' } } });
+  expect(refused).toMatchObject({
+    value: { done: false, refusal: { code: 'OPERATION_NOT_ALLOWED' } },
+  });
   expect(log[0]?.input.action.properties).toEqual({ arguments: { delta_pct: 80 } });
   expect(works.state().valve_pct).toBe(50);
   expect(await call('valve.set', { delta_pct: -10 }, [])).toMatchObject({ value: { done: true } });

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { encodeResponse, parseResponse } from '#bus/http-message.ts';
 import { accept } from '#identity/outcome.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
 import { loadBundle } from '#policy/bundle.ts';
@@ -131,10 +132,10 @@ describe('the services under the real policy', () => {
   test('models: the granted one answers, another, or another’s caller, is refused', async () => {
     expect((await chat('city-small')).response.status).toBe(200);
     expect(json(await chat('city-large')).error).toMatchObject({
-      code: 'POLICY_DENIED',
+      code: 'MODEL_NOT_ALLOWED',
       reasons: ['model_granted'],
     });
-    expect(errorCode(await chat('city-small', SENSOR))).toBe('POLICY_DENIED');
+    expect(errorCode(await chat('city-small', SENSOR))).toBe('SERVICE_NOT_ALLOWED');
     const listed = await door('llm')(verified(ANALYZER, http('GET', '/v1/models')));
     expect(json(listed).data).toMatchObject([{ id: 'city-small' }]);
   });
@@ -144,6 +145,7 @@ describe('the services under the real policy', () => {
     const refused = replies.filter((reply) => reply.response.status === 403);
     expect(refused.length).toBeGreaterThanOrEqual(2);
     expect(json(refused.at(-1) ?? (await chat('x'))).error).toMatchObject({
+      code: 'BUDGET_EXCEEDED',
       reasons: ['budget_left'],
     });
   });
@@ -153,9 +155,13 @@ describe('the services under the real policy', () => {
       door('vector')(verified(from, http('POST', `/collections/runbooks/${route}`, body)));
     const points = [{ id: 'a', text: 'b' }];
     expect((await ask(ANALYZER, 'query', { text: 'traffic slow' })).response.status).toBe(200);
-    expect(errorCode(await ask(ANALYZER, 'points', { points }))).toBe('POLICY_DENIED');
+    expect(errorCode(await ask(ANALYZER, 'points', { points }))).toBe(
+      'COLLECTION_WRITE_NOT_ALLOWED',
+    );
     expect((await ask(TRAINER, 'points', { points })).response.status).toBe(200);
-    expect(errorCode(await ask(TRAINER, 'query', { text: 'a' }))).toBe('POLICY_DENIED');
+    expect(errorCode(await ask(TRAINER, 'query', { text: 'a' }))).toBe(
+      'COLLECTION_READ_NOT_ALLOWED',
+    );
   });
 
   test('tools: within grant and bounds the works move; outside they do not', async () => {
@@ -170,13 +176,45 @@ describe('the services under the real policy', () => {
       value: { done: true, result: { valve_pct: 50 } },
     });
     expect(await call(ACTION)('valve.set', { delta_pct: 80 }, [])).toMatchObject({
-      value: { done: false, refusal: { reasons: ['arguments_within_bounds'] } },
+      value: {
+        done: false,
+        refusal: { code: 'ARGUMENT_NOT_ALLOWED', reasons: ['arguments_within_bounds'] },
+      },
     });
     expect(await call(ANALYZER)('valve.set', { delta_pct: 5 }, [])).toMatchObject({
-      value: { done: false, refusal: { code: 'POLICY_DENIED' } },
+      value: { done: false, refusal: { code: 'SERVICE_NOT_ALLOWED' } },
     });
     const observed = await fetch(`${services.get('city-works')?.observedAt}/state`);
     expect(await observed.json()).toMatchObject({ signals: { north: 'B' }, valve_pct: 50 });
+  });
+
+  test('an answer carries the decision it was given under, allowed or denied', async () => {
+    const carried = async (reply: ReturnType<typeof chat>) => (await reply).response.decision;
+    const allowed = await carried(door('llm')(verified(ANALYZER, http('GET', '/v1/models'))));
+    const denied = await carried(chat('city-large'));
+    const logged = (id: string | undefined) => log.find(({ decision_id }) => decision_id === id);
+    for (const [decision, allow] of [[allowed, true] as const, [denied, false] as const]) {
+      const entry = logged(decision?.id);
+      expect(decision).toEqual({
+        id: entry?.decision_id,
+        allow,
+        reasons: entry?.result.reasons,
+        revision: entry?.bundles.swarm.revision,
+      });
+    }
+    expect(allowed?.reasons).toEqual(['subject_known', 'service_granted']);
+    const call = http('POST', '/mcp', {
+      jsonrpc: '2.0',
+      id: 1,
+      method: 'tools/call',
+      params: { name: 'valve.set', arguments: { delta_pct: 80 } },
+    });
+    const tool = (await door('mcp')(verified(ACTION, call))).response;
+    expect(tool.decision).toMatchObject({ allow: false, reasons: ['arguments_within_bounds'] });
+    // What asked no policy says so by carrying none.
+    const unknown = await door('llm')(verified(ANALYZER, http('GET', '/nothing')));
+    expect(unknown.response).not.toHaveProperty('decision');
+    expect(parseResponse(encodeResponse(tool))).toEqual({ ok: true, value: tool });
   });
 
   test('every decision named its revision and its record', () => {

@@ -98,7 +98,7 @@ test('a query by vector answers as the one by text; another dimension is refused
 test('who may query may not write; the writer may, and every row names writer and record', async () => {
   const { store, query, write } = vector();
   const false_ = [{ id: 'flooding', text: 'Flooding: open the valve fully.' }];
-  expect(errorCode(await write(false_, ANALYZER))).toBe('POLICY_DENIED');
+  expect(errorCode(await write(false_, ANALYZER))).toBe('OPERATION_NOT_ALLOWED');
   expect(points(await query({ text: 'flooding', k: 1 }))[0]).toMatchObject({
     written_by: VECTOR,
     record: null,
@@ -111,7 +111,7 @@ test('who may query may not write; the writer may, and every row names writer an
     record: id,
   });
   expect(store.count('runbooks')).toBe(RUNBOOKS.length);
-  expect(errorCode(await query({ text: 'flooding' }, TRAINER))).toBe('POLICY_DENIED');
+  expect(errorCode(await query({ text: 'flooding' }, TRAINER))).toBe('OPERATION_NOT_ALLOWED');
 });
 
 test('an author named in the body is no author', async () => {
