@@ -8,12 +8,28 @@ export interface Requirement {
 
 /** A test checks that each id stands in a document, that each of theirs is here, and each test exists. */
 export const REQUIREMENTS: readonly Requirement[] = [
-  { id: 'S-01', tests: ['lets a member in with its own SVID'] },
-  { id: 'S-02', tests: [], knownFailure: 'not yet shown with a real broker' },
+  {
+    id: 'S-01',
+    tests: [
+      'lets a member in with its own SVID',
+      'refuses a certificate of a CA that nobody trusts',
+      'refuses a genuine identity that is no member',
+      'without a gate nobody gets in',
+    ],
+  },
+  {
+    id: 'S-02',
+    tests: [
+      'a sender publishes under its own token, and under no other',
+      'a caller cannot join a service’s queue, nor the service leave it',
+    ],
+  },
   {
     id: 'S-03',
     tests: [
       'vectors: messages that must be refused, with the code they name',
+      'a genuine message with any one byte changed is refused',
+      'names who presented a record apart from whose it is',
       'a changed character of any header, or bit of the payload, is refused and never throws',
     ],
   },
@@ -33,7 +49,14 @@ export const REQUIREMENTS: readonly Requirement[] = [
       'a model that is not granted is refused with reasons; the granted one answers',
     ],
   },
-  { id: 'S-06', tests: ['refuses a cached SVID 5 s after its end, and not before that'] },
+  {
+    id: 'S-06',
+    tests: [
+      'closes its connection, and the old SVID opens none',
+      'messages flow on the new SVID after the old one has ended',
+      'refuses a cached SVID 5 s after its end, and not before that',
+    ],
+  },
   {
     id: 'S-07',
     tests: [
@@ -53,12 +76,24 @@ export const REQUIREMENTS: readonly Requirement[] = [
   { id: 'S-09', tests: ['opens one without --disable-sigusr1'] },
   { id: 'S-10', tests: ['cannot read other files, write, spawn, start workers'] },
   { id: 'S-11', tests: ['cannot read the token, and gets nothing without it; with it, it would'] },
-  { id: 'S-12', tests: [], knownFailure: 'not yet shown with a real broker' },
+  {
+    id: 'S-12',
+    tests: [
+      'a service answers into inboxes under its own name only',
+      'refuses a reply subject that is not the caller’s inbox for this service',
+    ],
+  },
   { id: 'S-13', tests: ['a request with forged headers and no door gets 401'] },
   { id: 'S-14', tests: ['an argument out of bounds reaches policy, which refuses it'] },
   { id: 'S-15', tests: ['two calls in one POST are refused, and neither runs; each alone runs'] },
   { id: 'S-16', tests: ['keeps one record id when the signature is rewritten'] },
   { id: 'S-17', tests: ['is refused and nothing of it stays'] },
-  { id: 'S-18', tests: ['a bundle filed under another name is not used'] },
+  {
+    id: 'S-18',
+    tests: [
+      'a bundle filed under another name is not used',
+      'refuses a federated CA that mints a local member, the gate or the supervisor',
+    ],
+  },
   { id: 'S-19', tests: ['kill -9 at any point loses nothing that was reported'] },
 ];

@@ -1,28 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import {
-  importsOf,
-  PRODUCT_FOLDERS,
-  type ProductFolder,
-  resolveImport,
-  type Source,
-  sourcesIn,
-} from './sources.ts';
-
-const ALL = [...PRODUCT_FOLDERS];
-
-/** What each folder may import beside itself; docs/architecture.md shows the same table. */
-const IMPORT_TABLE: Readonly<Record<ProductFolder, readonly ProductFolder[]>> = {
-  identity: [],
-  custody: ['identity'],
-  policy: ['identity'],
-  bus: ['identity', 'custody'],
-  services: ['bus', 'custody', 'identity', 'policy'],
-  agents: ['bus', 'custody', 'identity'],
-  runtime: ['identity', 'custody', 'policy', 'bus'],
-  scenarios: ['identity', 'custody', 'bus', 'runtime'],
-  observability: ALL.filter((folder) => folder !== 'scenarios' && folder !== 'cli'),
-  cli: ALL,
-};
+import { IMPORT_TABLE } from './import-table.ts';
+import { importsOf, PRODUCT_FOLDERS, resolveImport, type Source, sourcesIn } from './sources.ts';
 
 /** One line per import that the table does not allow, or that hides where it leads. */
 function offences(source: Source): string[] {
