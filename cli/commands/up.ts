@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { onInterrupt } from '../interrupt.ts';
 import { narrate } from '../narration.ts';
 import { paint, print, printJson } from '../output.ts';
 import { serveSwarm } from '../wiring/control.ts';
@@ -31,6 +32,7 @@ export function upCommand(): Command {
     .action(async (file: string, options: UpOptions, command: Command) => {
       const { natsServer, opa, upstreamApiKey } = environment();
       const say = options.json === true ? () => {} : print;
+      const stopped = onInterrupt();
       const began = performance.now();
       await buildImages((line) => say(paint('dim', line)));
       const running = await startSwarm({
@@ -40,10 +42,10 @@ export function upCommand(): Command {
         runId: options.run,
         natsServer,
         opa,
+        signal: stopped.signal,
         ...(upstreamApiKey !== undefined && { upstreamApiKey }),
       });
       const seconds = (performance.now() - began) / 1000;
-      const stopped = untilSignal();
       const control = await serveSwarm(running, stopped.request);
       try {
         const stopNarration = narrate(running, { json: options.json === true });
@@ -72,12 +74,4 @@ function welcome({ swarm, status }: RunningSwarm, seconds: number): void {
     print(paint('yellow', `quarantined ${one.name}: ${one.detail ?? ''}`));
   }
   print(paint('dim', 'swarmproof status | custody show last | why last; Ctrl-C stops'));
-}
-
-/** Resolves at the first SIGINT or SIGTERM, or when asked over the control socket. */
-function untilSignal(): { readonly promise: Promise<void>; readonly request: () => void } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  process.on('SIGINT', () => resolve());
-  process.on('SIGTERM', () => resolve());
-  return { promise, request: () => resolve() };
 }

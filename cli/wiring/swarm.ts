@@ -41,6 +41,8 @@ export interface SwarmOptions {
   readonly upstreamApiKey?: string;
   /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
   readonly imageFolder?: (name: string) => string;
+  /** Aborts the start; a swarm that runs is ended by its own `stop`. */
+  readonly signal?: AbortSignal;
 }
 
 export interface RunningSwarm {
@@ -156,7 +158,11 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer.close();
       await run.close();
     };
+    const abort = (): void => void running.stop();
+    options.signal?.addEventListener('abort', abort);
+    if (options.signal?.aborted === true) abort();
     const started = await running.start();
+    options.signal?.removeEventListener('abort', abort);
     if (!started.ok || wired.ledger === undefined || trust === undefined) {
       await stop();
       throw new SwarmRefused(started.ok ? 'the swarm did not come up' : started.detail);

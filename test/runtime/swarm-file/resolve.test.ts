@@ -153,12 +153,12 @@ describe('--input', () => {
 
   test.each([
     [
-      'cam-3',
+      'cam-9',
       'a.csv',
-      'no sensor of that name; swarm smart-city has: cam-1, cam-2 (did you mean cam-1?)',
+      'no sensor of that name; swarm smart-city has: cam-1, cam-2, cam-3 (did you mean cam-1?)',
     ],
-    ['door', 'a.csv', 'no sensor of that name; swarm smart-city has: cam-1, cam-2'],
-    ['analyzer-1', 'a.csv', 'no sensor of that name; swarm smart-city has: cam-1, cam-2'],
+    ['door', 'a.csv', 'no sensor of that name; swarm smart-city has: cam-1, cam-2, cam-3'],
+    ['analyzer-1', 'a.csv', 'no sensor of that name; swarm smart-city has: cam-1, cam-2, cam-3'],
     ['cam-1', 'a.xlsx', 'the file must end in .csv, .ndjson or .jsonl'],
   ])('%s=%s is refused with what would work', async (name, path, said) => {
     const outcome = withInput(await smartCity(), name, path);
