@@ -41,7 +41,7 @@ describe.each(DOCUMENTS)('%s', (document) => {
 test('the table of docs/architecture.md is the one that imports are held to', () => {
   const rows = new Map(
     [...read('docs/architecture.md').matchAll(/^\| `(\w+)\/` \|.*\| ([^|]*) \|$/gm)].map(
-      ([, folder, may]) => [folder, may],
+      ([, folder, may]) => [folder, may?.trim()],
     ),
   );
   for (const folder of PRODUCT_FOLDERS) {

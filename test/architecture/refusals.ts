@@ -58,15 +58,21 @@ export async function refusalTables(): Promise<Table[]> {
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
+/** A Markdown table as the formatter lays it out: each column as wide as its widest cell. */
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  const line = (row: readonly string[]): string =>
+    `| ${row.map((text, column) => text.padEnd(widths[column] ?? 0)).join(' | ')} |`;
+  return [line(head), line(widths.map((width) => '-'.repeat(width))), ...rows.map(line)];
+}
+
 /** docs/refusals.md as the tables give it. */
 export async function refusalsPage(): Promise<string> {
   const parts = (await refusalTables()).map(({ file, rows }) => {
-    const lines = rows.map(
-      ({ code, kind, meaning }) => `| \`${code}\` | ${kind} | ${cell(meaning)} |`,
-    );
-    return [`## ${file}`, '', '| code | kind | meaning |', '|---|---|---|', ...lines, ''].join(
-      '\n',
-    );
+    const cells = rows.map(({ code, kind, meaning }) => [`\`${code}\``, kind, cell(meaning)]);
+    return [`## ${file}`, '', ...table(['code', 'kind', 'meaning'], cells), ''].join('\n');
   });
   return `# Refusals
 
