@@ -40,7 +40,7 @@ describe.each(DOCUMENTS)('%s', (document) => {
 
 test('the table of docs/architecture.md is the one that imports are held to', () => {
   const rows = new Map(
-    [...read('docs/architecture.md').matchAll(/^\| `(\w+)\/` \|.*\| ([^|]*) \|$/gm)].map(
+    [...read('docs/architecture.md').matchAll(/^\| `(\w+)\/`\s*\|.*\| ([^|]*)\|$/gm)].map(
       ([, folder, may]) => [folder, may?.trim()],
     ),
   );
