@@ -121,8 +121,9 @@ export function startLedgerFeed(options: {
     }
   }
 
+  /** In order: the ledger decides about each in its call, and what is durable is awaited together. */
   async function run(): Promise<void> {
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) await take(next);
+    while (queue.length > 0) await Promise.all(queue.splice(0).map(take));
   }
 
   function publishReceipts(): void {

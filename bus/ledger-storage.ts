@@ -4,6 +4,8 @@ import type { HeaderPairs, Incoming } from './client/nats.ts';
 import type { Member } from './directory.ts';
 import { LEDGER_STREAM, LEDGER_SUBJECT } from './subjects.ts';
 
+type Entry = Parameters<LedgerStorage['append']>[0][number];
+
 /** The ledger's stream as its storage; only the ledger's identity may publish to it. */
 export interface StreamStorage extends LedgerStorage {
   /**
@@ -14,7 +16,6 @@ export interface StreamStorage extends LedgerStorage {
 }
 
 const ANSWER_MS = 3000;
-const ATTEMPTS = 3;
 const BATCH = 500;
 
 function headerOf(message: Incoming, wanted: string): string | undefined {
@@ -24,19 +25,24 @@ function headerOf(message: Incoming, wanted: string): string | undefined {
   return undefined;
 }
 
-/** A PubAck of LEDGER; anything else (an error, no responders) is no answer to build on. */
-function isStored(message: Incoming): boolean {
-  if (message.status !== 0) return false;
+/** Sequence of a PubAck of LEDGER; an error, or no responders, is no answer to build on. */
+function storedAt(message: Incoming): number | undefined {
+  if (message.status !== 0) return undefined;
   try {
     const answer: unknown = JSON.parse(Buffer.from(message.data).toString('utf8'));
-    if (typeof answer !== 'object' || answer === null || 'error' in answer) return false;
-    return (answer as { stream?: unknown }).stream === LEDGER_STREAM;
+    if (typeof answer !== 'object' || answer === null || 'error' in answer) return undefined;
+    const { stream, seq } = answer as { stream?: unknown; seq?: unknown };
+    return stream === LEDGER_STREAM && typeof seq === 'number' ? seq : undefined;
   } catch {
-    return false;
+    return undefined;
   }
 }
 
-/** `Nats-Msg-Id` is the entry's id: an append repeated after a lost answer is stored once. */
+/**
+ * `Nats-Msg-Id` is the entry's id: an append repeated after a lost answer is stored once. Many are
+ * under way at a time; each names the sequence number that must come before it, so that the stream
+ * takes none of them when the one before was lost.
+ */
 export function createStreamStorage(options: {
   readonly link: BusLink;
   readonly self: Member;
@@ -45,6 +51,7 @@ export function createStreamStorage(options: {
   const prefix = `_INBOX.${self.token}._js.${LEDGER_STREAM}`;
   const waiting = new Map<string, (message: Incoming | undefined) => void>();
   let count = 0;
+  let end: number | undefined;
   // `_js` is no service, so nobody but the server can answer here.
   link.subscribe(`${prefix}.*`, undefined, (message) => waiting.get(message.subject)?.(message));
 
@@ -111,13 +118,36 @@ export function createStreamStorage(options: {
     });
   }
 
+  /** Its sequence number; `undefined` when it is not known to be stored. */
+  async function appendOne(entry: Entry, after: number | undefined): Promise<number | undefined> {
+    const headers: HeaderPairs = [
+      ['Nats-Msg-Id', entry.id],
+      ...(after === undefined ? [] : [['Nats-Expected-Last-Sequence', String(after)] as const]),
+    ];
+    const answer = await ask(entry.bytes, headers);
+    return answer === undefined ? undefined : storedAt(answer);
+  }
+
+  async function appendAll(entries: readonly Entry[]): Promise<number> {
+    const last = end ?? 0;
+    const stored = await Promise.all(entries.map((entry, index) => appendOne(entry, last + index)));
+    const lost = stored.indexOf(undefined);
+    end = lost === -1 ? last + entries.length : undefined;
+    return lost === -1 ? entries.length : lost;
+  }
+
   return {
-    async append(entry, id) {
-      for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-        const answer = await ask(entry, [['Nats-Msg-Id', id]]);
-        if (answer !== undefined && isStored(answer)) return;
+    async append(entries) {
+      const [first, ...rest] = entries;
+      if (first === undefined) return 0;
+      // Where the stream ends is not known at the start and after a failure: one entry tells.
+      if (end === undefined) {
+        const at = await appendOne(first, undefined);
+        if (at === undefined) return 0;
+        end = at;
+        return 1 + (await appendAll(rest));
       }
-      throw new Error('the ledger stream did not confirm an entry');
+      return appendAll(entries);
     },
     async *read(index = 0) {
       // Sequence numbers start at 1, and an entry stored twice only moves later ones up.

@@ -1,16 +1,22 @@
 import { z } from 'zod';
 import { encodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
+import type { LedgerQueries } from '#custody/ledger/queries.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept } from '#identity/outcome.ts';
 import { type ControlServer, serveControl } from '#runtime/control/server.ts';
+import { ENTRY_KINDS, isAgentAct, isDenial, isKind } from '../story/entries.ts';
 import { evidenceJson } from './evidence-json.ts';
 import { type RunningSwarm, SwarmRefused } from './swarm.ts';
 
 const listArgs = z.object({
   since: z.int().nonnegative().default(0),
   limit: z.int().min(1).max(100_000).default(1000),
+  kind: z.enum(ENTRY_KINDS).optional(),
+  /** The last ones that fit instead of the first, in the same order. */
+  newest: z.boolean().default(false),
 });
 const idArgs = z.object({ id: z.string().max(64) });
+const ancestryArgs = idArgs.extend({ limit: z.int().min(1).max(10_000).default(10_000) });
 
 /** One entry as it is stored. */
 const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).toString('utf8');
@@ -22,20 +28,30 @@ export async function serveSwarm(
 ): Promise<ControlServer> {
   const { ledger, run } = running;
   const served = await serveControl(run.controlSocket, run.token, {
-    status: async () => accept({ ...running.status(), counts: ledger.counts() }),
+    status: async () =>
+      accept({ ...running.status(), name: running.swarm.name, counts: countsOf(ledger) }),
     stop: async () => {
       requestStop();
       return accept({});
     },
     list: async (args, part) => {
-      for (const entry of ledger.list(listArgs.parse(args))) part(textOf(entry));
+      for (const entry of selected(ledger, listArgs.parse(args))) part(textOf(entry));
       return accept({ size: ledger.size() });
     },
     find: async (args) =>
       accept({ ids: ledger.find(idArgs.parse(args).id).map(({ record }) => record.id) }),
+    record: async (args, part) => {
+      const entry = ledger.get(idArgs.parse(args).id as RecordId);
+      if (entry !== undefined) part(textOf(entry));
+      return accept({});
+    },
+    children: async (args, part) => {
+      for (const entry of ledger.children(idArgs.parse(args).id as RecordId)) part(textOf(entry));
+      return accept({});
+    },
     ancestry: async (args, part) => {
-      const id = idArgs.parse(args).id as RecordId;
-      for (const one of ledger.ancestry(id)) part(evidenceJson(one));
+      const { id, limit } = ancestryArgs.parse(args);
+      for (const one of ledger.ancestry(id as RecordId, limit)) part(evidenceJson(one));
       return accept({});
     },
     trust: async () =>
@@ -52,4 +68,23 @@ export async function serveSwarm(
   });
   if (!served.ok) throw new SwarmRefused(served.detail);
   return served.value;
+}
+
+function selected(
+  ledger: LedgerQueries,
+  { since, limit, kind, newest }: z.infer<typeof listArgs>,
+): readonly LedgerEntry[] {
+  const all = ledger.list({ since, limit: Number.POSITIVE_INFINITY });
+  const fitting = kind === undefined ? all : all.filter((entry) => isKind(entry, kind));
+  return newest ? fitting.slice(-limit) : fitting.slice(0, limit);
+}
+
+/** The ledger's own counts, and those that need a look into payloads. */
+function countsOf(ledger: LedgerQueries) {
+  const all = ledger.list({ limit: Number.POSITIVE_INFINITY });
+  return {
+    ...ledger.counts(),
+    agentActs: all.filter(isAgentAct).length,
+    denials: all.filter(isDenial).length,
+  };
 }

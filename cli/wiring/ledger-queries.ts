@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
 import type { BusRequest, BusResponse } from '#bus/http-message.ts';
-import type { LedgerQueries } from '#custody/ledger/queries.ts';
+import type { Ledger } from '#custody/ledger/ledger.ts';
 import type { RecordId } from '#custody/record.ts';
 import { trustDomainOf } from '#identity/spiffe-id.ts';
 import type { Decision, Policy } from '#policy/decision.ts';
@@ -27,7 +27,7 @@ const answer = (
  * entries themselves; each answer here is a record too, and a ledger must not feed itself.
  */
 export function answerLedgerQuery(
-  ledger: LedgerQueries,
+  ledger: Pick<Ledger, 'get' | 'durable'>,
   policy: Policy,
   asker: Member,
   request: BusRequest,

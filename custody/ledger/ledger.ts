@@ -8,16 +8,18 @@ import type { RecordId, RecordKind } from '../record.ts';
 import { createRefusalTally } from '../refusals.ts';
 import { createSvidCache, type VerifyChain } from '../svid-cache.ts';
 import { createBook, sequenceKey } from './book.ts';
-import { decodeEntry, encodeEntry, entryId, type LedgerEntry } from './entry.ts';
+import { decodeEntry } from './entry.ts';
 import { judgeRecord } from './judge.ts';
 import { createQueries, type LedgerQueries } from './queries.ts';
+import { createWriter } from './writer.ts';
 
-/**
- * Where entries go. `append` resolves when the entry is durable and rejects when that is not
- * known. It is idempotent by `id`: the ledger repeats an append whose end it did not learn.
- */
+/** Where entries go, in the order given. */
 export interface LedgerStorage {
-  append(entry: Uint8Array, id: string): Promise<void>;
+  /**
+   * Resolves with how many of them, from the first on, are durable; a later one never is without
+   * those before it. Idempotent by `id`: the ledger repeats what it did not learn the end of.
+   */
+  append(entries: readonly { readonly bytes: Uint8Array; readonly id: string }[]): Promise<number>;
 }
 
 export interface Submission {
@@ -51,8 +53,10 @@ export interface LedgerOptions {
 }
 
 export interface Ledger extends LedgerQueries {
-  /** Accepts or refuses one record. Submissions are sequenced in the order of the calls. */
+  /** Accepts or refuses one record, in the order of the calls; accepted means durable. */
   submit(submission: Submission): Promise<Outcome<Receipt, LedgerCode>>;
+  /** Entries from index 0 on that storage holds; what the queries show beyond is on its way. */
+  durable(): number;
   /** Rebuilds the indexes from storage, before the first submission. */
   restore(
     entries: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -63,39 +67,16 @@ export interface Ledger extends LedgerQueries {
   trustChanged(): void;
 }
 
-/** The sequencer: verifies, deduplicates, gives each entry its index, appends. */
+/**
+ * The sequencer: verifies, deduplicates, gives each entry its index, appends. All that decides
+ * about a submission happens in the call itself, so that calls are sequenced without a queue.
+ */
 export function createLedger(options: LedgerOptions): Ledger {
   const { storage, clock } = options;
   const book = createBook();
   const svids = createSvidCache({ verify: options.verify });
   const tally = createRefusalTally({ clock });
-  /** An entry whose append failed: it holds its index until storage has taken it. */
-  let pending: LedgerEntry | undefined;
-  let turn: Promise<unknown> = Promise.resolve();
-
-  /** One at a time: an index is given only when the entry before it is durable. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = turn.then(work);
-    turn = result.catch(() => undefined);
-    return result;
-  }
-
-  async function append(entry: LedgerEntry): Promise<boolean> {
-    try {
-      await storage.append(encodeEntry(entry), entryId(entry));
-    } catch {
-      pending = entry;
-      return false;
-    }
-    pending = undefined;
-    book.add(entry);
-    return true;
-  }
-
-  /** False while storage is failing. */
-  async function settle(): Promise<boolean> {
-    return pending === undefined || append(pending);
-  }
+  const writer = createWriter(storage, book);
 
   const storageFailed = () => refuse('LEDGER_STORAGE_FAILED' as const, 'storage did not answer');
 
@@ -103,6 +84,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     submission: Submission,
     record: ParsedRecord,
   ): Promise<Outcome<Receipt, LedgerCode>> {
+    if (writer.full()) return storageFailed();
     const key = sequenceKey(record.claims);
     const other = book.sequences.get(key);
     const index = book.entries.length;
@@ -116,12 +98,12 @@ export function createLedger(options: LedgerOptions): Ledger {
       chain: book.chains.has(record.thumbprint) ? undefined : submission.chain,
     };
     if (other === undefined) {
-      if (!(await append({ type: 'record', ...carried }))) return storageFailed();
+      if (!(await writer.add({ type: 'record', ...carried }))) return storageFailed();
       return accept({ id: record.id, index, duplicate: false });
     }
     // One proof names the sender for good; more would let it fill the ledger.
     if (!book.equivocations.has(key)) {
-      if (!(await append({ type: 'equivocation', ...carried, other }))) return storageFailed();
+      if (!(await writer.add({ type: 'equivocation', ...carried, other }))) return storageFailed();
     }
     return refuse(
       'LEDGER_EQUIVOCATION',
@@ -155,6 +137,8 @@ export function createLedger(options: LedgerOptions): Ledger {
     const record = parsed.value;
     const known = book.records.get(record.id);
     if (known !== undefined && known.by === submission.submittedBy) {
+      // It may be on its way still: a receipt is given for what storage holds.
+      if (known.index >= writer.durable() && !(await writer.settle())) return storageFailed();
       return accept({ id: record.id, index: known.index, duplicate: true });
     }
     const stored = book.chains.get(record.thumbprint);
@@ -173,36 +157,36 @@ export function createLedger(options: LedgerOptions): Ledger {
   return {
     ...createQueries(book),
     trustChanged: () => svids.flush(),
-    submit: (submission) =>
-      inTurn(async () => ((await settle()) ? submit(submission) : storageFailed())),
-    flush: (which) =>
-      inTurn(async () => {
-        if (!(await settle())) return;
-        for (const refusal of tally.take(which)) {
-          const index = book.entries.length;
-          if (!(await append({ type: 'refusal', index, at: Math.floor(clock()), refusal }))) return;
+    durable: writer.durable,
+    submit,
+    async flush(which) {
+      if (!(await writer.settle())) return;
+      for (const refusal of tally.take(which)) {
+        const index = book.entries.length;
+        void writer.add({ type: 'refusal', index, at: Math.floor(clock()), refusal });
+      }
+      await writer.settle();
+    },
+    async restore(entries) {
+      let last: string | undefined;
+      for await (const bytes of entries) {
+        const text = Buffer.from(bytes).toString('latin1');
+        // A repeated append may have been stored twice; it is one entry.
+        if (text === last) continue;
+        last = text;
+        const entry = decodeEntry(bytes);
+        if (!entry.ok) return entry;
+        if (entry.value.index !== book.entries.length) {
+          const want = book.entries.length;
+          return refuse(
+            'LEDGER_ENTRY_INVALID',
+            `entry ${entry.value.index} stands where ${want} belongs`,
+          );
         }
-      }),
-    restore: (entries) =>
-      inTurn(async () => {
-        let last: string | undefined;
-        for await (const bytes of entries) {
-          const text = Buffer.from(bytes).toString('latin1');
-          // A repeated append may have been stored twice; it is one entry.
-          if (text === last) continue;
-          last = text;
-          const entry = decodeEntry(bytes);
-          if (!entry.ok) return entry;
-          if (entry.value.index !== book.entries.length) {
-            const want = book.entries.length;
-            return refuse(
-              'LEDGER_ENTRY_INVALID',
-              `entry ${entry.value.index} stands where ${want} belongs`,
-            );
-          }
-          book.add(entry.value);
-        }
-        return accept(book.entries.length);
-      }),
+        book.add(entry.value);
+      }
+      writer.restored();
+      return accept(book.entries.length);
+    },
   };
 }

@@ -31,6 +31,25 @@ describe('storage', () => {
     expect([...stored.keys()]).toEqual([first.id, second.id]);
   });
 
+  it('that takes only the first of many keeps their order, and is asked for the rest again', async () => {
+    const { state, stored } = test.storage;
+    const records = ['a', 'b', 'c', 'd', 'e'].map((payload) => story.read(payload));
+    const submitAll = () =>
+      Promise.all(records.map((record, index) => submit(record, 'abcde'[index])));
+    // The first round carries one entry, the second the other four.
+    state.room = 3;
+    const first = await submitAll();
+    expect(first.map((outcome) => outcome.ok)).toEqual([true, true, true, false, false]);
+    expect(test.ledger.durable()).toBe(3);
+    state.room = Number.POSITIVE_INFINITY;
+    expect((await submitAll()).every((outcome) => outcome.ok)).toBe(true);
+    expect(test.ledger.durable()).toBe(5);
+    expect([...stored.keys()]).toEqual(records.map(({ id }) => id));
+    const again = createTestLedger(swarm).ledger;
+    expect(await again.restore(stored.values())).toEqual({ ok: true, value: 5 });
+    expect(again.durable()).toBe(5);
+  });
+
   it('gives back the same ledger', async () => {
     const cause = story.finding([story.read().id]);
     await submit(cause, 'finding');

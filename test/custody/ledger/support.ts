@@ -14,15 +14,23 @@ const TOKENS: Readonly<Record<string, Name>> = {
 /** Storage that keeps entries, deduplicates by id as JetStream does, and fails when told to. */
 export function createMemoryStorage() {
   const stored = new Map<string, Uint8Array>();
-  const state = { fail: 'no' as 'no' | 'before' | 'after' };
+  const state = { fail: 'no' as 'no' | 'before' | 'after', room: Number.POSITIVE_INFINITY };
   return {
     stored,
     state,
-    async append(entry: Uint8Array, id: string) {
+    async append(entries: readonly { readonly bytes: Uint8Array; readonly id: string }[]) {
       if (state.fail === 'before') throw new Error('no answer');
-      if (!stored.has(id)) stored.set(id, entry);
+      let durable = 0;
+      for (const { bytes, id } of entries) {
+        if (!stored.has(id)) {
+          if (stored.size >= state.room) return durable;
+          stored.set(id, bytes);
+        }
+        durable += 1;
+      }
       // Stored, but the acknowledgement is lost: the caller cannot tell.
       if (state.fail === 'after') throw new Error('no answer');
+      return entries.length;
     },
   };
 }
