@@ -3,6 +3,7 @@ import { custodyCommand } from './commands/custody.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { statusCommand } from './commands/status.ts';
+import { stopCommand } from './commands/stop.ts';
 import { upCommand } from './commands/up.ts';
 import { whyCommand } from './commands/why.ts';
 import { paint } from './output.ts';
@@ -19,6 +20,7 @@ const program = new Command('swarmproof')
 for (const command of [
   upCommand(),
   statusCommand(),
+  stopCommand(),
   demoCommand(),
   custodyCommand(),
   whyCommand(),

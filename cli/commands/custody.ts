@@ -66,7 +66,10 @@ function positive(text: string): number {
 }
 
 function list(entries: readonly LedgerEntry[], { json, kind }: ListOptions): void {
-  if (json === true) return printJson(entries.map(entryJson));
+  if (json === true) {
+    printJson(entries.map(entryJson));
+    return;
+  }
   if (entries.length === 0) {
     throw new UserError(
       kind === undefined ? 'the ledger is empty' : `the ledger holds nothing of kind ${kind} yet`,

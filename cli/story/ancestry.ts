@@ -1,3 +1,4 @@
+import { inert } from '#agents/text.ts';
 import type { RecordClaims } from '#custody/record.ts';
 import { renderTree } from '#custody/tree.ts';
 import type { Ancestry, EvidenceRecord, Hop } from '#custody/verify.ts';
@@ -78,7 +79,8 @@ function summary({ hops, proven, root }: Ancestry, hidden: number): string[] {
 /** The first hop that is neither genuine nor withheld, in one line; `undefined` when all are. */
 export function badHop({ firstBad }: Ancestry): string | undefined {
   if (firstBad === undefined) return undefined;
-  const { id, verdict, claims, code, reason = '' } = firstBad;
+  const { id, verdict, claims, code } = firstBad;
+  const reason = inert(firstBad.reason ?? '', 200);
   const by = claims === undefined ? '' : ` by ${pathOf(claims.iss)}`;
   return `record ${id.slice(0, ID_LENGTH)}${by} is ${verdict}: ${code === undefined ? '' : `${code}, `}${reason}`;
 }

@@ -36,7 +36,8 @@ export interface PlanContext extends StartContext {
 
 /**
  * The start of a swarm as data. Each entry begins when those before it are ready: identity first,
- * then who may enter the broker, then the broker, the ledger, what agents use, and the agents.
+ * then the broker and who may enter it, then the ledger, services and agents side by side, and last
+ * the sources: nothing flows before everybody is there to take it.
  */
 export function swarmPlan(context: PlanContext): PlanEntry[] {
   const { swarm } = context;
@@ -44,6 +45,8 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
     platformMember(swarm.trustDomain, name);
   const services = swarm.services.map((one) => one.member);
   const gates = ['gate-a', 'gate-b'] as const;
+  /** The bus is open: there are streams, and gates that let members in. */
+  const open = [...gates, 'streams'];
   // Sources begin when everybody else is there: what was signed before its receiver started is
   // refused, and would have to be signed again.
   const [sources, others] = [true, false].map((wanted) =>
@@ -52,13 +55,9 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
       .map((one) => one.member),
   ) as [Member[], Member[]];
   const agentPlan = (agent: Member, after: readonly Member[]): ProcessPlan =>
-    nodePlan(
-      context,
-      agent,
-      ['platform-ledger', ...serviceNames, ...after.map(({ token }) => token)],
-      () => startMessage(context, agent, agentConfig(swarm, agent)),
+    nodePlan(context, agent, [...open, ...after.map(({ token }) => token)], () =>
+      startMessage(context, agent, agentConfig(swarm, agent)),
     );
-  const serviceNames = services.map(({ token }) => token);
   return [
     issuerPlan(context),
     certificates(context),
@@ -84,11 +83,9 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
     ),
     streams(context),
     supervisorStep(context),
-    nodePlan(context, member('ledger'), [...gates, 'streams'], () =>
-      startMessage(context, member('ledger'), {}),
-    ),
+    nodePlan(context, member('ledger'), open, () => startMessage(context, member('ledger'), {})),
     ...services.map((service) =>
-      nodePlan(context, service, ['platform-ledger'], () =>
+      nodePlan(context, service, open, () =>
         startMessage(
           context,
           service,
@@ -100,7 +97,7 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
       ),
     ),
     ...others.map((agent) => agentPlan(agent, [])),
-    ...sources.map((agent) => agentPlan(agent, others)),
+    ...sources.map((agent) => agentPlan(agent, [member('ledger'), ...services, ...others])),
   ];
 }
 

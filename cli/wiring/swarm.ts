@@ -158,7 +158,11 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer.close();
       await run.close();
     };
-    const abort = (): void => void running.stop();
+    // What waits for the issuer waits no longer.
+    const abort = (): void => {
+      issuer.close();
+      void running.stop();
+    };
     options.signal?.addEventListener('abort', abort);
     if (options.signal?.aborted === true) abort();
     const started = await running.start();

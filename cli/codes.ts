@@ -1,0 +1,9 @@
+/** Refusals of the wiring: why a swarm does not come up, or a service does not act on a cause. */
+export const WIRING_CODES = {
+  IMAGE_UNSIGNED: 'The image of the issuer, which nobody attests, is not signed by CI.',
+  ISSUER_UNAVAILABLE: 'The issuer was started without its link to the launcher.',
+  STREAMS_NOT_MADE: 'The broker did not make the streams, or a receiver of one.',
+  CAUSE_NOT_RECORDED: 'The ledger does not hold the record that a call names as its cause.',
+} as const;
+
+export type WiringCode = keyof typeof WIRING_CODES;
