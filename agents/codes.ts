@@ -21,6 +21,8 @@ export const AGENT_CODES = {
   MODEL_UNAVAILABLE: 'The model gave no answer; the finding goes on without a proposal.',
   MODEL_NONSENSE: 'The model answered something that is no proposal; it was dropped.',
   PROPOSAL_NOT_GRANTED: 'The model proposed a tool that this analyzer was not granted; dropped.',
+  NO_TOOLS: 'The agent was started without a way to call tools.',
+  CALL_FAILED: 'A call ended in an error before anybody answered it.',
   CALL_TIMEOUT: 'A call was not answered in time.',
   PUBLISH_FAILED: 'A message could not be published or was not acknowledged.',
   ACT_DONE: 'An order was carried out.',

@@ -93,9 +93,16 @@ export const ACK_CODES = {
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type AckCode = keyof typeof ACK_CODES;
 
+/** Codes of entries that were stored before, read again at a restart or by an auditor. */
+export const ENTRY_CODES = {
+  LEDGER_ENTRY_INVALID: forged('A stored entry does not parse, or does not continue the log.'),
+} as const satisfies Readonly<Record<string, CodeEntry>>;
+export type EntryCode = keyof typeof ENTRY_CODES;
+
 /** The layer's one table of codes. */
-export const CUSTODY_CODES: Readonly<Record<LedgerCode | AckCode, CodeEntry>> = {
+export const CUSTODY_CODES: Readonly<Record<LedgerCode | AckCode | EntryCode, CodeEntry>> = {
   ...RECORD_CODES,
   ...LEDGER_CODES,
   ...ACK_CODES,
+  ...ENTRY_CODES,
 };

@@ -17,6 +17,7 @@ export const SERVICE_CODES = {
   MODEL_INVALID_RESPONSE: 'the upstream model server answered something that is not a completion',
   COLLECTION_UNKNOWN: 'the service has no such collection',
   DIMENSION_MISMATCH: 'the vector does not have the dimension of the collection',
+  MCP_FAILED: 'the tool server gave no answer that MCP knows',
   METHOD_REFUSED: 'this MCP method is not offered over single-message exchanges',
   DISTRICT_MISSING: 'the tool acts on the district of its caller, and the caller has none',
   CAUSE_NOT_WITNESSED: 'a high-risk tool acts only on a cause that witnesses have seen',

@@ -9,6 +9,7 @@ import {
   is128Bits,
 } from '../base64url.ts';
 import { type CanonicalValue, canonicalise, canonicalText } from '../canonical.ts';
+import type { EntryCode } from '../codes.ts';
 import { type ParsedRecord, parseRecord } from '../record/parse.ts';
 import type { RecordId } from '../record.ts';
 
@@ -85,8 +86,6 @@ function body(entry: LedgerEntry): Readonly<Record<string, CanonicalValue>> {
     ...(entry.type === 'equivocation' && { other: entry.other }),
   };
 }
-
-export type EntryCode = 'LEDGER_ENTRY_INVALID';
 
 /** Parses stored bytes. Says nothing about signatures: these were verified before the append. */
 export function decodeEntry(bytes: Uint8Array): Outcome<LedgerEntry, EntryCode> {

@@ -11,7 +11,6 @@ export const ISSUER_CODES = {
   UID_MISMATCH: 'the caller has another uid than the launcher started it with',
   NO_ENTRY: 'no registration entry matches the selectors of the caller',
   LINK_MALFORMED: 'a message on the launcher link is not well-formed',
-  LINK_TOO_LONG: 'a message on the launcher link exceeds the line limit',
   LINK_CLOSED: 'the launcher link is closed',
   ATTESTATION_SIGNATURE: "an attestation is not signed with the launcher's pinned key",
   ENTRY_INVALID: 'a registration entry is not usable',
