@@ -67,9 +67,12 @@ export function createConsumer(
     if (refusal.code === 'RECORD_REPLAYED' && known !== undefined && records.has(known)) return;
     options.onRefusal(refusal);
     const { claims, signedBy } = refusal;
-    const sender = signedBy === undefined ? undefined : options.member(signedBy);
+    // Without its certificate no signer is proven. Then its publisher is told, whom the broker
+    // pinned: a receiver that began anew must not wait for the record's end to be sent the chain.
+    const whom = refusal.code === 'RECORD_CHAIN_UNKNOWN' ? claims?.iss : signedBy;
+    const sender = whom === undefined ? undefined : options.member(whom);
     // Only a proven signer of this very subject is told; a replay of its record by others is not.
-    if (claims === undefined || sender === undefined || claims.iss !== signedBy) return;
+    if (claims === undefined || sender === undefined || claims.iss !== whom) return;
     if (refusal.presentedBy !== sender.token || claims.sbj !== refusal.subject) return;
     if (refusal.code === 'RECORD_REPLAYED') return;
     acknowledger.rejected(sender, claims, 0);
