@@ -1,130 +1,116 @@
-import { findingSchema } from '#agents/finding.ts';
 import { fromBytes } from '#agents/json.ts';
 import { readingSchema } from '#agents/reading.ts';
-import { parseAck } from '#custody/ack.ts';
-import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
-import { pathOf } from '#identity/spiffe-id.ts';
-import { paint, print } from './output.ts';
+import { inert } from '#agents/text.ts';
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
+import { paint } from './output.ts';
+import { readOrder } from './story/payload.ts';
+import { type Story, storyOf, storyOfEvent } from './story/stories.ts';
+import { orderText } from './story/tell.ts';
 import type { RunningSwarm } from './wiring/swarm.ts';
 
-/** One line about one thing that the ledger holds or the supervisor observed. */
-export interface Story {
-  readonly what: string;
-  readonly who: string;
-  readonly text: string;
-}
-
-/** What an entry says, for the kinds of entry that a person follows; the others give nothing. */
-export function storyOf(entry: LedgerEntry): Story | undefined {
-  if (entry.type === 'refusal') {
-    const { code, presented_by: by, subject } = entry.refusal;
-    return { what: 'refused', who: by, text: `${code} on ${subject}, by the ledger` };
-  }
-  if (entry.type === 'equivocation') {
-    return { what: 'forked', who: nameOf(entry), text: 'signed one sequence number twice' };
-  }
-  const { claims } = entry.record;
-  const payload = entry.payload;
-  if (payload === undefined) return undefined;
-  if (claims.knd === 'ack') {
-    const ack = parseAck(payload);
-    if (!ack.ok || ack.value.type !== 'refusal') return undefined;
-    const { code, presented_by: by, subject, count } = ack.value;
-    const times = count > 1 ? `, ${count} times` : '';
-    return { what: 'refused', who: by, text: `${code} on ${subject}${times}` };
-  }
-  switch (claims.sbj.split('.')[1]) {
-    case 'finding':
-      return findingStory(entry, payload);
-    case 'mcp':
-      return claims.knd === 'act'
-        ? { what: 'action', who: nameOf(entry), text: orderOf(payload) }
-        : undefined;
-    default:
-      return claims.knd === 'tool.result' ? denialStory(entry, payload) : undefined;
-  }
-}
-
-function nameOf(entry: Pick<RecordEntry, 'record'>): string {
-  return pathOf(entry.record.claims.iss).split('/').at(-1) ?? '';
-}
-
-function findingStory(entry: RecordEntry, payload: Uint8Array): Story | undefined {
-  const finding = findingSchema.safeParse(fromBytes(payload));
-  if (!finding.success) return undefined;
-  const { score, runbook, model, degraded } = finding.data;
-  const parts = [
-    `${score.toFixed(1)} MAD off`,
-    runbook === null ? 'no runbook' : `runbook ${runbook}`,
-    model === null ? 'no model' : `model ${model}`,
-    ...(degraded.length > 0 ? [`without ${degraded.join(', ')}`] : []),
-  ];
-  return { what: 'finding', who: nameOf(entry), text: parts.join(', ') };
-}
+export { type Story, storyOf } from './story/stories.ts';
 
 /** Tool and arguments of an MCP order, as they were signed. */
 export function orderOf(payload: Uint8Array): string {
-  const request = fromBytes(payload) as { body?: string } | undefined;
-  try {
-    const { params } = JSON.parse(request?.body ?? '') as {
-      params: { name: string; arguments: Record<string, unknown> };
-    };
-    const given = Object.entries(params.arguments).map(([name, value]) => `${name}=${value}`);
-    return [params.name, ...given].join(' ');
-  } catch {
-    return 'an order that cannot be read';
-  }
-}
-
-/** A service's refusal is an answer like any other: signed, and in the ledger. */
-function denialStory(entry: RecordEntry, payload: Uint8Array): Story | undefined {
-  const answer = fromBytes(payload) as { status?: number; body?: string } | undefined;
-  if (answer?.status !== 403) return undefined;
-  try {
-    const { error } = JSON.parse(answer.body ?? '') as { error: { code: string } };
-    return {
-      what: 'denied',
-      who: nameOf(entry),
-      text: `${error.code} to ${entry.record.claims.aud[0]}`,
-    };
-  } catch {
-    return undefined;
-  }
+  const order = readOrder(payload);
+  return order === undefined ? 'an order that cannot be read' : orderText(order);
 }
 
 export function readingValue(payload: Uint8Array): string | undefined {
   const reading = readingSchema.safeParse(fromBytes(payload));
   if (!reading.success || reading.data.type !== 'reading') return undefined;
-  return `${reading.data.measure} ${reading.data.value}`;
+  return inert(`${reading.data.measure} ${reading.data.value}`, 80);
 }
 
-/** Prints the swarm's story as it happens. Returns the function that stops it. */
-export function narrate(running: RunningSwarm, options: { readonly json: boolean }): () => void {
-  const began = performance.now();
-  const line = (what: string, who: string, text: string): void => {
-    const seconds = Math.floor((performance.now() - began) / 1000);
-    const at = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+/** Where narration goes; `isTTY` decides whether a running count is shown. */
+export interface NarrationOutput {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export interface NarrationOptions {
+  readonly json: boolean;
+  readonly output?: NarrationOutput;
+  /** Milliseconds of a monotonic clock. */
+  readonly clock?: () => number;
+}
+
+type Told = Pick<RunningSwarm, 'onEvent'> & {
+  readonly ledger: Pick<RunningSwarm['ledger'], 'onEntry'>;
+};
+
+const COLOURS = { plain: 'cyan', warning: 'yellow', bad: 'red' } as const;
+const COUNT_EVERY_MS = 1000;
+/** Back to the first column, and nothing behind it. */
+const ERASE_LINE = '\r\u001b[K';
+
+/** Tells the swarm's story as it happens. Returns the function that stops it. */
+export function narrate(running: Told, options: NarrationOptions): () => void {
+  const output = options.output ?? process.stdout;
+  const clock = options.clock ?? (() => performance.now());
+  const began = clock();
+  const since = (): string => {
+    const seconds = Math.floor((clock() - began) / 1000);
+    return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+  };
+  const counter = createCounter(output, options.json ? undefined : since, clock);
+
+  const line = (story: Story, index?: number): void => {
+    const { what, who, text, tone } = story;
     if (options.json) {
-      print(JSON.stringify({ at: new Date().toISOString(), what, who, text }));
+      const at = new Date().toISOString();
+      output.write(
+        `${JSON.stringify({ at, what, who, text, tone, ...(index !== undefined && { index }) })}\n`,
+      );
       return;
     }
-    const colour = what === 'refused' || what === 'denied' || what === 'forked' ? 'red' : 'cyan';
-    print(`${at} ${paint(colour, what.padEnd(11))} ${who.padEnd(12)} ${text}`);
+    counter.erase();
+    output.write(`${since()} ${paint(COLOURS[tone], what.padEnd(11))} ${who.padEnd(12)} ${text}\n`);
   };
   const stops = [
     running.ledger.onEntry((entry) => {
+      counter.count(entry);
       const story = storyOf(entry);
-      if (story !== undefined) line(story.what, story.who, story.text);
+      if (story !== undefined) line(story, entry.index);
     }),
     running.onEvent((event) => {
-      if (event.type === 'exited' && !event.expected) {
-        line('ended', event.name, `${event.signal ?? event.code}: ${event.detail}`.slice(0, 100));
-      }
-      if (event.type === 'ready') line('ready', event.name, `pid ${event.pid}`);
-      if (event.type === 'quarantined') line('quarantine', event.name, event.detail);
+      const story = storyOfEvent(event);
+      if (story !== undefined) line(story);
     }),
   ];
   return () => {
     for (const stop of stops) stop();
+    counter.erase();
+  };
+}
+
+/**
+ * Readings are too many to be told: their number stands in the last line of a terminal, and is
+ * written anew once a second at most. Into a file or a pipe nothing of it is written.
+ */
+function createCounter(
+  output: NarrationOutput,
+  since: (() => string) | undefined,
+  clock: () => number,
+) {
+  let readings = 0;
+  let shownAt = Number.NEGATIVE_INFINITY;
+  let shown = false;
+  const visible = output.isTTY === true && since !== undefined;
+  return {
+    count(entry: LedgerEntry): void {
+      if (entry.type !== 'record') return;
+      if (entry.record.claims.sbj.split('.')[1] !== 'reading') return;
+      readings += 1;
+      if (!visible || clock() - shownAt < COUNT_EVERY_MS) return;
+      shownAt = clock();
+      shown = true;
+      output.write(`${ERASE_LINE}${since()} ${'readings'.padEnd(11)} ${readings} recorded`);
+    },
+    erase(): void {
+      if (!shown) return;
+      shown = false;
+      output.write(ERASE_LINE);
+    },
   };
 }

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { inert } from '#agents/text.ts';
 import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import type { RecordId } from '#custody/record.ts';
 import { verifyAncestry } from '#custody/verify.ts';
@@ -22,7 +23,10 @@ interface ShowOptions extends RunOption {
   readonly full?: boolean;
 }
 
-const WIDTH = 80;
+const NARROW = 80;
+const WIDE = 140;
+const SENDER = 3;
+const SUBJECT = 4;
 const MAX_LIMIT = 100_000;
 
 /** `swarmproof custody list | show`: what the ledger holds, and what led to an action. */
@@ -42,6 +46,8 @@ export function custodyCommand(): Command {
   custody
     .command('show')
     .description('who did it, because of whom: an action and all that led to it, each hop judged')
+    // Ids may begin with a dash.
+    .allowUnknownOption()
     .argument('<record>', "start of a record's id, or 'last': the newest action of an agent")
     .option('--full', 'every hop, with what was signed')
     .option('--run <name>', 'which swarm, when several run')
@@ -79,34 +85,33 @@ function list(entries: readonly LedgerEntry[], { json, kind }: ListOptions): voi
     const { what, text } = tellEntry(entry);
     return [entryName(entry), timeOf(entry), what, senderOf(entry), subjectOf(entry), text];
   });
-  const [head = ['', '', '', '', '', ''], ...cut] = [
-    ['id', 'time', 'kind', 'sender', 'subject', 'says'],
-    ...rows,
-  ];
-  for (const line of listLines([head, ...cut])) print(line);
+  const head = ['id', 'time', 'kind', 'sender', 'subject', 'says'];
+  for (const line of listLines([head, ...rows])) print(line);
 }
 
-/** Subjects give way first, then senders: what a record says is why one reads the list. */
+/** At 80 columns what a record says comes before who sent it where; a wide terminal shows all. */
 function listLines(rows: readonly (readonly string[])[]): string[] {
-  const shortened = rows.map(
-    ([id = '', time = '', kind = '', sender = '', subject = '', says = '']) => [
-      id,
-      time,
-      kind,
-      middle(sender, 16),
-      middle(subject, 14),
-      says,
-    ],
+  const width = Math.max(NARROW, process.stdout.columns ?? NARROW);
+  const wide = width >= WIDE;
+  const shortened = rows.map((row) =>
+    row.map((cell, column) => {
+      if (wide || (column !== SENDER && column !== SUBJECT)) return cell;
+      return column === SENDER ? tail(cell, 12) : inbox(cell);
+    }),
   );
   return columns(shortened).map((line) =>
-    line.length > WIDTH ? `${line.slice(0, WIDTH - 1)}…` : line,
+    line.length > width ? `${line.slice(0, width - 1)}…` : line,
   );
 }
 
-function middle(text: string, most: number): string {
-  if (text.length <= most) return text;
-  const end = Math.ceil((most - 1) / 2);
-  return `${text.slice(0, most - 1 - end)}…${text.slice(-end)}`;
+function tail(text: string, most: number): string {
+  return text.length <= most ? text : `…${text.slice(1 - most)}`;
+}
+
+/** `north.reading.sensor-cam-1` → `north.reading`: the last segment only repeats the sender. */
+function inbox(subject: string): string {
+  const short = subject.split('.').slice(0, -1).join('.') || subject;
+  return short.length <= 14 ? short : `${short.slice(0, 13)}…`;
 }
 
 function timeOf(entry: LedgerEntry): string {
@@ -118,7 +123,7 @@ function senderOf(entry: LedgerEntry): string {
 }
 
 function subjectOf(entry: LedgerEntry): string {
-  return entry.type === 'refusal' ? entry.refusal.subject : entry.record.claims.sbj;
+  return inert(entry.type === 'refusal' ? entry.refusal.subject : entry.record.claims.sbj, 200);
 }
 
 export function entryJson(entry: LedgerEntry) {

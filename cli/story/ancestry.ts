@@ -67,13 +67,18 @@ function summary({ hops, proven, root }: Ancestry, hidden: number): string[] {
   const records = hops.length === 1 ? '1 record' : `${hops.length} records`;
   const domain = hops.find(({ id }) => id === root)?.claims?.iss;
   const roots = domain === undefined ? 'its roots' : `the roots of ${trustDomainOf(domain)}`;
+  const times = hops.flatMap(({ claims }) => (claims === undefined ? [] : [claims.iat]));
+  const from = times.reduce((least, time) => Math.min(least, time), Number.POSITIVE_INFINITY);
   const word = proven ? paint('green', 'PROVEN') : paint('red', 'NOT PROVEN');
   return [
     `${word}  ${records}: ${counts.join(', ')}; judged here, under ${roots}`,
-    ...(hidden > 0
-      ? [`        ${hidden} calls of services are not drawn (--full draws them)`]
-      : []),
+    ...(Number.isFinite(from) ? [`        times count from ${timeText(from)}`] : []),
+    ...(hidden > 0 ? [`        not drawn: ${hidden} calls of services (see --full)`] : []),
   ];
+}
+
+function timeText(seconds: number): string {
+  return new Date(seconds * 1000).toISOString().replace('.000', '');
 }
 
 /** The first hop that is neither genuine nor withheld, in one line; `undefined` when all are. */

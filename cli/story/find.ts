@@ -13,6 +13,7 @@ const ID = /^[A-Za-z0-9_-]{1,43}$/;
 
 /** The one record whose id starts so. @throws UserError when there is none, or more than one. */
 export async function findRecord(client: SwarmClient, prefix: string): Promise<RecordId> {
+  if (prefix.startsWith('--')) throw new UserError(`unknown option '${inert(prefix, 60)}'`);
   if (!ID.test(prefix)) {
     throw new UserError(`'${inert(prefix, 60)}' is no record id: base64url, at most 43 characters`);
   }

@@ -90,8 +90,12 @@ export function readHits(body: string): readonly string[] | undefined {
   return hits.safeParse(fromText(body)).data?.points.map(({ id }) => id);
 }
 
-/** The whole payload on one line, as JSON where it is JSON. */
+/** The whole payload on one line; of a request or an answer what it carries, not its wrapping. */
 export function oneLine(payload: Uint8Array): string {
+  const request = parseRequest(payload);
+  if (request.ok) return `${request.value.method} ${request.value.path} ${request.value.body}`;
+  const answer = readAnswer(payload);
+  if (answer !== undefined) return `${answer.status} ${answer.body}`;
   const value = fromBytes(payload);
   return value === undefined ? Buffer.from(payload).toString('utf8') : JSON.stringify(value);
 }

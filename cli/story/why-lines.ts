@@ -39,7 +39,8 @@ function refusalLines({ refusal, meaning, by, name, at, total, verdict }: Refusa
     ...(place === undefined || by === 'ledger' ? [] : row('recorded', `by ${by}`)),
     ...row('how often', `${times(count)} in that second, ${times(total)} in all`),
     ...(record === undefined ? [] : row('record', `${record} (the first one refused)`)),
-    ...row('entry', `${name}, ${at.toISOString()}, ${verdict}`),
+    ...row('entry', `${name}, ${verdict}`),
+    ...row('', `at ${at.toISOString()}`),
   ];
 }
 
@@ -68,10 +69,10 @@ function decisionLines(story: DecisionStory): string[] {
       ),
       ...row('', title ?? WITHOUT_RULE[check] ?? 'no rule of this version'),
     ]),
-    ...row('policy', `revision ${decision.revision === '' ? 'unknown' : decision.revision}`),
+    ...row('revision', decision.revision === '' ? 'unknown' : decision.revision),
     ...row('decision', decision.id),
     ...row('recorded', `${story.answerRecord}, ${story.verdict}`),
-    ...row('', `at ${story.at.toISOString()}, signed by ${story.by}`),
+    ...row('', `at ${story.at.toISOString()}`),
     ...(decision.allow ? row('outcome', outcome(failure)) : []),
   ];
 }
