@@ -26,6 +26,7 @@ import { compareVersions, isExecutable, onPath, versionOf } from './versions.mjs
  * @property {string} platform `process.platform`
  * @property {string} arch `process.arch`
  * @property {(line: string) => void} say one progress line
+ * @property {boolean} [quiet] leaves out which ways failed; the caller tells the outcome
  * @property {string} [releaseBase] replaces the official base URL; the pinned sums stay
  * @property {import('./download.mjs').DownloadLimits} [limits]
  * @property {AbortSignal} [signal]
@@ -123,9 +124,10 @@ async function fetchTool(tool, place) {
       get: (folder) => fromGo({ name: tool.name, ...tool.go, folder, say: place.say, ...shared }),
     },
   ];
+  const tell = place.quiet ? () => {} : place.say;
   for (const way of ways) {
     place.signal?.throwIfAborted();
-    place.say(`${tool.name}: trying ${way.name}`);
+    tell(`${tool.name}: trying ${way.name}`);
     const folder = mkdtempSync(join(place.toolsFolder, `${tool.name}.`));
     try {
       const got = await way.get(folder);
@@ -135,7 +137,7 @@ async function fetchTool(tool, place) {
         place.say(`${tool.name}: ${found.version} from ${got.source}`);
         return found;
       }
-      place.say(`${tool.name}: ${way.name}: ${why}`);
+      tell(`${tool.name}: ${way.name}: ${why}`);
       reasons.push(`${way.name}: ${why}`);
     } finally {
       rmSync(folder, { recursive: true, force: true });

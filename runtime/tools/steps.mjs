@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { NEEDED, WELCOME } from './catalog.mjs';
+import { NEEDED, WANTED, WELCOME } from './catalog.mjs';
 import { ensureDependencies } from './dependencies.mjs';
 import { locate, provision } from './provision.mjs';
 import { run } from './run.mjs';
@@ -49,16 +49,25 @@ export async function prepare(order) {
       found: await locate(tool, { toolsFolder, environment, ...signal }),
     })),
   );
-  for (const tool of NEEDED[order.purpose]) {
-    const found = await provision(tool, {
-      toolsFolder,
-      environment,
-      platform: process.platform,
-      arch: process.arch,
-      say,
-      ...(releaseBase ? { releaseBase } : {}),
-      ...signal,
-    });
+  const place = {
+    toolsFolder,
+    environment,
+    platform: process.platform,
+    arch: process.arch,
+    say,
+    ...(releaseBase ? { releaseBase } : {}),
+    ...signal,
+  };
+  /** @type {readonly import('./catalog.mjs').Tool[]} */
+  const wanted = WANTED[order.purpose];
+  for (const tool of [...NEEDED[order.purpose], ...wanted]) {
+    const optional = wanted.includes(tool);
+    const found = await provision(tool, { ...place, quiet: optional });
+    // One that the user has named and that cannot be used is an error, needed or not.
+    if (!found.ok && optional && !environment[tool.variable]) {
+      say(`${tool.name} is not here and is not needed: tests of it are skipped`);
+      continue;
+    }
     if (!found.ok) {
       const reasons = found.reasons.map((reason) => `  ${reason}`);
       const last = `${found.tool} is not here and could not be fetched. By hand: ${found.byHand}`;

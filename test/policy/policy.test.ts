@@ -105,7 +105,8 @@ describe('engine', () => {
     expect(other.revision).not.toBe(policy.revision);
   });
 
-  test('an opa process and the embedded engine give the same decisions', () => {
+  test('an opa process and the embedded engine give the same decisions', async ({ skip }) => {
+    const program = await opa(skip);
     const inputs = allowedCases.flatMap((one) => [
       one.input,
       ...one.denied.map(({ change }) => change(structuredClone(one.input))),
@@ -114,7 +115,7 @@ describe('engine', () => {
     const query =
       '[d | some i in data.inputs; d := data.swarmproof.authz.decision with input as i]';
     const output = execFileSync(
-      opa(),
+      program,
       [
         'eval',
         '--format',
@@ -135,6 +136,14 @@ describe('engine', () => {
   });
 });
 
+test.for([
+  ['the tests beside the rules pass', 'test'],
+  ['the rules hold in strict mode', 'check', '--strict'],
+  ['the rules are laid out as opa does it', 'fmt', '--fail', '--list'],
+])('%s', async ([_title, ...words], { skip }) => {
+  execFileSync(await opa(skip), [...words, join(FOLDER, 'rego')]);
+});
+
 describe('bundle', () => {
   const copy = (name: string): string => {
     const folder = join(scratch, name);
@@ -142,22 +151,26 @@ describe('bundle', () => {
     return folder;
   };
 
-  test('the committed bundle is the one that the sources give', () => {
+  test('the committed bundle is the one that the sources give', async ({ skip }) => {
+    const program = await opa(skip);
     const folder = copy('rebuild');
     const before = readFileSync(join(folder, 'bundle.tar.gz'));
-    compilePolicy(folder, opa());
+    compilePolicy(folder, program);
     expect(readFileSync(join(folder, 'bundle.tar.gz')).equals(before)).toBe(true);
     expect(readFileSync(join(folder, 'bundle.json'), 'utf8')).toBe(
       readFileSync(join(FOLDER, 'bundle.json'), 'utf8'),
     );
   });
 
-  test('a changed source without opa is refused by name, and rebuilt with opa', () => {
+  test('a changed source without opa is refused by name, and rebuilt with opa', async ({
+    skip,
+  }) => {
+    const program = await opa(skip);
     const folder = copy('stale');
     const source = join(folder, 'rego', 'authz.rego');
     writeFileSync(source, `${readFileSync(source, 'utf8')}\n# changed\n`);
     expect(() => loadBundle(folder, undefined)).toThrow(/older than policy\/rego\/authz\.rego/);
-    expect(loadBundle(folder, opa()).bytes.length).toBeGreaterThan(1000);
+    expect(loadBundle(folder, program).bytes.length).toBeGreaterThan(1000);
     expect(() => loadBundle(folder, undefined)).not.toThrow();
   });
 
@@ -167,21 +180,25 @@ describe('bundle', () => {
     expect(() => loadBundle(folder, undefined)).toThrow(/is not the bundle that/);
   });
 
-  test('a policy that does not compile names file and line, and leaves the old bundle', () => {
+  test('a policy that does not compile names file and line, and leaves the old bundle', async ({
+    skip,
+  }) => {
+    const program = await opa(skip);
     const folder = copy('broken');
     const before = readFileSync(join(folder, 'bundle.tar.gz'));
     writeFileSync(join(folder, 'rego', 'extra.rego'), 'package extra\n\nallow if nonsense(\n');
-    expect(() => compilePolicy(folder, opa())).toThrow(/extra\.rego:\d+/);
+    expect(() => compilePolicy(folder, program)).toThrow(/extra\.rego:\d+/);
     expect(readFileSync(join(folder, 'bundle.tar.gz')).equals(before)).toBe(true);
   });
 
-  test('a built-in that the embedded engine lacks fails at build time', () => {
+  test('a built-in that the embedded engine lacks fails at build time', async ({ skip }) => {
+    const program = await opa(skip);
     const folder = copy('builtin');
     writeFileSync(
       join(folder, 'rego', 'extra.rego'),
       'package extra\n\nnow := time.now_ns()\n\ncall := http.send({"method": "get", "url": "http://127.0.0.1"})\n',
     );
-    expect(() => compilePolicy(folder, opa())).toThrow(
+    expect(() => compilePolicy(folder, program)).toThrow(
       /undefined function (time\.now_ns|http\.send)/,
     );
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { NEEDED, TOOLS } from '#runtime/tools/catalog.mjs';
+import { NEEDED, TOOLS, WANTED } from '#runtime/tools/catalog.mjs';
 import { provision, refuseVersion } from '#runtime/tools/provision.mjs';
 import { compareVersions } from '#runtime/tools/versions.mjs';
 import { serve, temporaryFolder } from './machine.ts';
@@ -45,9 +45,11 @@ describe('releases', () => {
     expect(new Set(sums).size).toBe(sums.length);
   });
 
-  test('a running swarm needs no policy compiler', () => {
+  test('a running swarm needs no policy compiler, and tests run without one', () => {
     expect(NEEDED.demo.map(({ name }) => name)).toEqual(['nats-server']);
-    expect(NEEDED.test.map(({ name }) => name)).toEqual(['nats-server', 'opa']);
+    expect(WANTED.demo).toEqual([]);
+    expect(NEEDED.test.map(({ name }) => name)).toEqual(['nats-server']);
+    expect(WANTED.test.map(({ name }) => name)).toEqual(['opa']);
   });
 });
 
