@@ -3,10 +3,11 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AttestationClaims } from '#identity/issuer/launcher-link.ts';
+import { openLines } from '#identity/issuer/lines.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { type StoredImage, storedDigest } from '../images/store.ts';
 import { executableFile, processStartTime, runningExecutable } from '../process-info.ts';
-import type { FromChild, StartMessage } from '../process-protocol.ts';
+import type { FromChild, StartMessage, ToChild } from '../process-protocol.ts';
 import { type Hardening, hardeningFlags } from './flags.ts';
 import { type Lifeline, parentDeathCommand } from './lifeline.ts';
 import { openProcessLog } from './log-file.ts';
@@ -44,6 +45,15 @@ type LaunchCode = 'SPAWN_FAILED';
 
 /** Nothing of the launcher's own environment: no NODE_OPTIONS, no PATH, no secrets. */
 const ENVIRONMENT = { TZ: 'UTC', LANG: 'C.UTF-8' } as const;
+/**
+ * The child speaks Node's IPC (`process.send`) on descriptor 3: JSON, one message a line. Read here
+ * and not by Node, which throws an exception nobody can catch on a line that is no JSON, and holds
+ * a line without an end in memory: one line of one agent ended the launcher, and with it the swarm.
+ */
+const CHANNEL = { NODE_CHANNEL_FD: '3', NODE_CHANNEL_SERIALIZATION_MODE: 'json' } as const;
+const CHANNEL_FD = 3;
+/** What a process says of itself fits many times over. */
+const MAX_MESSAGE_BYTES = 256 * 1024;
 const EXEC_TIMEOUT_MS = 5000;
 
 /** setpriv replaces itself by Node within milliseconds; attested is only what runs after that. */
@@ -70,6 +80,15 @@ async function claimsOf(
   return { ...started, exe, image, ...(uid === undefined ? {} : { uid }) };
 }
 
+function parseFromChild(line: string): FromChild | undefined {
+  try {
+    const message: unknown = JSON.parse(line);
+    return isFromChild(message) ? message : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function isFromChild(message: unknown): message is FromChild {
   if (typeof message !== 'object' || message === null || !('type' in message)) return false;
   switch (message.type) {
@@ -77,8 +96,14 @@ function isFromChild(message: unknown): message is FromChild {
       return true;
     case 'status':
       return 'status' in message && typeof message.status === 'object' && message.status !== null;
-    case 'quarantined':
     case 'refused':
+      return (
+        'code' in message &&
+        typeof message.code === 'string' &&
+        'detail' in message &&
+        typeof message.detail === 'string'
+      );
+    case 'quarantined':
     case 'fatal':
       return 'detail' in message && typeof message.detail === 'string';
     default:
@@ -86,9 +111,37 @@ function isFromChild(message: unknown): message is FromChild {
   }
 }
 
+/** The child's channel; `broken` once, when it says what is not the protocol. */
+function openChannel(
+  child: ChildProcess,
+  receive: (message: FromChild) => void,
+  broken: (why: string) => void,
+): { send(message: ToChild): void } {
+  const duplex = child.stdio[CHANNEL_FD] as Duplex | null | undefined;
+  // A failed spawn has none; its error says why.
+  if (duplex === null || duplex === undefined) return { send: () => {} };
+  const lines = openLines(
+    duplex,
+    {
+      line: (line) => {
+        const message = parseFromChild(line);
+        if (message !== undefined) return receive(message);
+        broken('said over its channel what is not a message of a process');
+        lines.close();
+      },
+      closed: (reason) => {
+        if (reason !== 'ended') broken(`said over its channel what cannot be read (${reason})`);
+      },
+    },
+    MAX_MESSAGE_BYTES,
+  );
+  return lines;
+}
+
 /**
  * Starts one process from the store with fixed arguments and environment, attests it, and lets it
- * begin when the issuer has acknowledged. What the child says over IPC is foreign input.
+ * begin when the issuer has acknowledged. What the child says over IPC is foreign input; one that
+ * says what is not the protocol is killed, and started anew like any other that ended.
  * @param signal kills the process as long as `launch` has not resolved
  */
 export async function launch(
@@ -111,9 +164,8 @@ export async function launch(
   const log = openProcessLog(`${context.logs}/${spec.name}.log`);
   const child = spawn(command, commandArgs, {
     cwd: spec.image.folder,
-    env: ENVIRONMENT,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...(spec.withLink === true ? ['pipe' as const] : [])],
-    serialization: 'json',
+    env: { ...ENVIRONMENT, ...CHANNEL },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe', ...(spec.withLink === true ? ['pipe' as const] : [])],
     // A group of its own: Ctrl-C reaches the supervisor alone, which stops all in order.
     detached: true,
   });
@@ -125,8 +177,7 @@ export async function launch(
   const exit = Promise.withResolvers<ExitInfo>();
   let fatal: string | undefined;
   let quarantine: string | undefined;
-  child.on('message', (message: unknown) => {
-    if (!isFromChild(message)) return;
+  const receive = (message: FromChild): void => {
     if (message.type === 'fatal') fatal = message.detail.slice(0, 500);
     if (message.type === 'ready') {
       quarantine = undefined;
@@ -137,6 +188,10 @@ export async function launch(
       ready.resolve('quarantined');
     }
     for (const listener of listeners) listener(message);
+  };
+  const channel = openChannel(child, receive, (why) => {
+    fatal ??= why;
+    child.kill('SIGKILL');
   });
   child.on('close', (code, signal) => {
     ready.resolve(undefined);
@@ -185,7 +240,7 @@ export async function launch(
   }
   signal?.removeEventListener('abort', kill);
   // Secrets go through the channel and nowhere else: not argv, not environment, not a file.
-  if (child.connected) child.send(message, () => {});
+  channel.send(message);
 
   const link = spec.withLink === true ? (child.stdio[4] as unknown as Duplex) : undefined;
   const running: RunningProcess = {
@@ -195,9 +250,7 @@ export async function launch(
     ready: ready.promise,
     exited: exit.promise,
     ...(link === undefined ? {} : { link }),
-    send: (toChild) => {
-      if (child.connected) child.send(toChild, () => {});
-    },
+    send: (toChild) => channel.send(toChild),
     onMessage: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
 
 /**
@@ -11,6 +11,8 @@ interface Config {
   readonly read?: readonly string[];
   readonly write?: string;
   readonly dial?: { readonly path: string; readonly line: string };
+  /** Bytes that are written to the launcher's channel past `process.send`. */
+  readonly garble?: string;
 }
 
 const attempts: Record<string, string> = {};
@@ -52,6 +54,17 @@ async function dial(path: string, line: string): Promise<string> {
   return answer;
 }
 
+/** The channel takes what fits now; the rest follows. */
+function garbled(bytes: Buffer): void {
+  let written = 0;
+  try {
+    written = writeSync(3, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+  }
+  if (written < bytes.length) setImmediate(garbled, bytes.subarray(written));
+}
+
 let config: Config | undefined;
 process.on('disconnect', () => {
   if (config?.task !== 'deaf') process.exit(0);
@@ -67,7 +80,8 @@ process.on('message', (message: { type: string; config: Config }) => {
   void run(config);
 });
 
-async function run({ task, witness, read, write, dial: call }: Config): Promise<void> {
+async function run(config: Config): Promise<void> {
+  const { task, witness, read, write, dial: call, garble } = config;
   if (witness !== undefined) {
     const socket = connect(witness);
     socket.on('error', () => {});
@@ -89,6 +103,7 @@ async function run({ task, witness, read, write, dial: call }: Config): Promise<
     process.send?.({ type: 'status', status: { answer: await dial(call.path, call.line) } });
   }
   if (task !== 'silent') process.send?.({ type: 'ready' });
+  if (garble !== undefined) garbled(Buffer.from(garble));
   // Never again returns to its event loop, so hears of nothing any more.
   if (task === 'busy')
     setTimeout(() => {

@@ -56,6 +56,26 @@ describe('a swarm', () => {
     }
   });
 
+  test.each([
+    ['no JSON', 'this is no message\n'],
+    ['no message of a process', '{"cmd":"NODE_HANDLE_ACK"}\n'],
+    ['no UTF-8', '\u0000{"type":"ready"\ud800\n'],
+    ['longer than any message', `"${'a'.repeat(300 * 1024)}`],
+  ])(
+    'ends a process that says over its channel what is %s, and no other',
+    async (_what, garble) => {
+      const supervisor = supervise([
+        worker('rogue', [], { task: 'idle', garble }),
+        worker('honest', [], { task: 'idle', garble: '{"type":"status","status":{"n":1}}\n' }),
+      ]);
+      await supervisor.start();
+      const ended = await event('rogue', 'exited');
+      expect(ended).toMatchObject({ signal: 'SIGKILL', expected: false });
+      expect(ended.detail).toContain('said over its channel');
+      expect(stateOf('honest')).toMatchObject({ state: 'ready', restarts: 0, report: { n: 1 } });
+    },
+  );
+
   test('starts a process that was killed with -9 again, and attests it again', async () => {
     const supervisor = supervise([worker('a'), worker('b')]);
     await supervisor.start();
