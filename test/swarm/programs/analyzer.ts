@@ -1,0 +1,2 @@
+import '#cli/processes/analyzer.ts';
+import './foothold.ts';

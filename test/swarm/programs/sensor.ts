@@ -1,0 +1,2 @@
+import '#cli/processes/sensor.ts';
+import './foothold.ts';
