@@ -4,6 +4,7 @@ import { createImageBuilder } from '#runtime/images/build.ts';
 import { type CiPublicKey, createImageSigner, readCiPublicKey } from '#runtime/images/sign.ts';
 import { type StoredImage, storeImage } from '#runtime/images/store.ts';
 import type { Hardening } from '#runtime/launcher/flags.ts';
+import { withLock } from '#runtime/tools/lock.mjs';
 import { CHECKOUT, VERSION } from './checkout.ts';
 
 /**
@@ -26,6 +27,8 @@ export const IMAGES: Readonly<Record<string, Hardening>> = {
 export const IMAGE_CACHE = join(CHECKOUT, '.swarmproof', 'images');
 /** The key pair of the build step, apart from what it signs: nothing of a run reads this folder. */
 const CI_FOLDER = join(CHECKOUT, '.swarmproof', 'ci');
+/** Held while images are built and while they are read: nobody meets one that is not signed yet. */
+const IMAGE_LOCK = join(CHECKOUT, '.swarmproof', 'images.lock');
 
 /** Which image a member's process runs. */
 export function imageOf(member: Member): string {
@@ -37,6 +40,11 @@ export function imageOf(member: Member): string {
  * to have images at hand; the swarm itself reads the public key alone.
  */
 export async function buildImages(progress: (line: string) => void): Promise<void> {
+  const onWait = (holder: string) => progress(`images: waiting for ${holder}, which uses them`);
+  await withLock(IMAGE_LOCK, () => buildAll(progress), { onWait });
+}
+
+async function buildAll(progress: (line: string) => void): Promise<void> {
   const signer = await createImageSigner(CI_FOLDER);
   if (!signer.ok) throw new Error(signer.detail);
   const builder = createImageBuilder(CHECKOUT, IMAGE_CACHE);
@@ -63,11 +71,14 @@ export async function storeImages(
 ): Promise<ImageStore> {
   const ciKey = await readCiPublicKey(CI_FOLDER);
   if (!ciKey.ok) throw new Error(ciKey.detail);
+  const key = ciKey.value;
   const images = new Map<string, StoredImage>();
-  for (const name of Object.keys(IMAGES)) {
-    const stored = await storeImage(folders(name), store, [ciKey.value]);
-    if (!stored.ok) throw new Error(stored.detail);
-    images.set(name, stored.value);
-  }
-  return { ciKey: ciKey.value, images };
+  await withLock(IMAGE_LOCK, async () => {
+    for (const name of Object.keys(IMAGES)) {
+      const stored = await storeImage(folders(name), store, [key]);
+      if (!stored.ok) throw new Error(stored.detail);
+      images.set(name, stored.value);
+    }
+  });
+  return { ciKey: key, images };
 }
