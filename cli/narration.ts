@@ -35,7 +35,7 @@ export interface NarrationOptions {
   readonly clock?: () => number;
 }
 
-type Told = Pick<RunningSwarm, 'onEvent'> & {
+type Told = Pick<RunningSwarm, 'onEvent' | 'onPolicy'> & {
   readonly ledger: Pick<RunningSwarm['ledger'], 'onEntry'>;
 };
 
@@ -76,6 +76,9 @@ export function narrate(running: Told, options: NarrationOptions): () => void {
     running.onEvent((event) => {
       const story = storyOfEvent(event);
       if (story !== undefined) line(story);
+    }),
+    running.onPolicy((what) => {
+      line({ what: 'policy', who: 'supervisor', text: inert(what, 160), tone: 'warning' });
     }),
   ];
   return () => {

@@ -46,7 +46,7 @@ export function ancestryLines(view: AncestryView, options: { readonly full: bool
     },
   });
   const hidden = ancestry.hops.filter(
-    (hop) => hop.id !== ancestry.root && folded(hop) && hop.verdict === 'genuine',
+    (hop) => hop.id !== ancestry.root && folded(hop) && hop.reason === undefined,
   ).length;
   return [...lines, '', ...summary(ancestry, hidden)];
 }

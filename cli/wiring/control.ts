@@ -21,9 +21,16 @@ const ancestryArgs = idArgs.extend({ limit: z.int().min(1).max(10_000).default(1
 /** One entry as it is stored. */
 const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).toString('utf8');
 
+/** What of a running swarm the commands are served from. */
+export interface ServedSwarm extends Pick<RunningSwarm, 'status' | 'trust' | 'rules'> {
+  readonly ledger: LedgerQueries;
+  readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
+  readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members'>;
+}
+
 /** Serves a running swarm's status, ledger and stop to commands in other terminals. */
 export async function serveSwarm(
-  running: RunningSwarm,
+  running: ServedSwarm,
   requestStop: () => void,
 ): Promise<ControlServer> {
   const { ledger, run } = running;
@@ -63,7 +70,7 @@ export async function serveSwarm(
             authorities.map(({ raw }) => raw.toString('base64')),
           ]),
         ),
-        rules: running.rules,
+        rules: running.rules(),
       }),
   });
   if (!served.ok) throw new SwarmRefused(served.detail);
