@@ -19,6 +19,7 @@ export const SERVICE_CODES = {
   DIMENSION_MISMATCH: 'the vector does not have the dimension of the collection',
   MCP_FAILED: 'the tool server gave no answer that MCP knows',
   METHOD_REFUSED: 'this MCP method is not offered over single-message exchanges',
+  ACT_MISMATCH: 'a tool is called by an act that names it, and by no other record',
   DISTRICT_MISSING: 'the tool acts on the district of its caller, and the caller has none',
   CAUSE_NOT_WITNESSED: 'a high-risk tool acts only on a cause that witnesses have seen',
   ORDER_REFUSED: 'city works did not take the order',

@@ -16,6 +16,8 @@ export interface Peer {
   /** The custody record that carried the request, and the causes it names. */
   readonly recordId: RecordId;
   readonly causes: readonly RecordId[];
+  /** The tool that the record orders, where it is an `act`. */
+  readonly act: string | undefined;
 }
 
 /** What the door hands back to the bus: the answer, and what the gateway attests about it. */
@@ -191,6 +193,7 @@ function peerOf(verified: Verified<unknown>): Peer {
     district: verified.sender.district,
     recordId: verified.recordId,
     causes: verified.claims.par,
+    act: verified.claims.knd === 'act' ? verified.claims.tool?.model : undefined,
   };
 }
 

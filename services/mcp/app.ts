@@ -60,6 +60,9 @@ export function createMcpApp(deps: McpDeps): FastifyInstance {
     const envelope = readEnvelope(request.body);
     if (envelope === undefined) return refuseRequest(reply, 400, 'BODY_INVALID');
     if (!METHODS.has(envelope.method)) return refuseRequest(reply, 400, 'METHOD_REFUSED');
+    // The ledger accepts one act per cause and tool, and asks no more of other kinds. Carried by a
+    // `tool.call`, or by an act that names another tool, one cause would move things many times.
+    if (request.peer.act !== orderedBy(envelope)) return refuseRequest(reply, 400, 'ACT_MISMATCH');
     const inner = new Request(`${ORIGIN}${ROUTE}`, {
       method: 'POST',
       headers: headersOf(envelope),
@@ -152,8 +155,15 @@ function toolError(body: {
   };
 }
 
+/** The tool that a body calls; `undefined` for a method that moves nothing. */
+function orderedBy({ method, tool }: Envelope): string | undefined {
+  return method === 'tools/call' ? tool : undefined;
+}
+
 interface Envelope {
   readonly method: string;
+  /** Of `tools/call`: its name as the body has it. */
+  readonly tool: string | undefined;
   readonly name: string | undefined;
   readonly version: string | undefined;
 }
@@ -162,8 +172,12 @@ function readEnvelope(body: unknown): Envelope | undefined {
   const method = member(body, 'method');
   if (typeof method !== 'string') return undefined;
   const params = member(body, 'params');
+  const tool = member(params, 'name');
+  // No name is no tool's: it must not pass for a body that calls none.
+  if (method === 'tools/call' && typeof tool !== 'string') return undefined;
   return {
     method,
+    tool: typeof tool === 'string' ? tool : undefined,
     name: headerSafe(member(params, 'name')),
     version: headerSafe(member(member(params, '_meta'), PROTOCOL_VERSION_META_KEY)),
   };

@@ -10,6 +10,7 @@ const peer: Peer = {
   district: 'north',
   recordId: recordId(),
   causes: [],
+  act: undefined,
 };
 const route = { method: 'POST', path: '/v1/chat/completions' };
 const question = {

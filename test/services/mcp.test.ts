@@ -3,7 +3,7 @@ import { createToolCaller } from '#services/mcp/client.ts';
 import { buildTools } from '#services/mcp/tools.ts';
 import { WORKS_TOOLS } from '#services/mcp/works-tools.ts';
 import { type CityOptions, openCity } from './city.ts';
-import { ACTION, allowAll, http, MCP, recordId, SENSOR, verified } from './world.ts';
+import { ACTION, allowAll, errorCode, http, MCP, recordId, SENSOR, verified } from './world.ts';
 
 const open: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -71,6 +71,39 @@ test('an argument of the wrong type, or one the tool has not, never reaches the 
   }
   expect(log).toHaveLength(0);
   expect(works.state().orders).toHaveLength(0);
+});
+
+test.each([
+  ['an act of another tool', 'valve.status'],
+  ['a record that is no act', false],
+] as const)(
+  'a tool called by %s does not run; by an act that names it, it does',
+  async (_by, act) => {
+    const { works, door, log } = city();
+    const params = { name: 'valve.set', arguments: { delta_pct: 5 } };
+    const call = http('POST', '/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/call', params });
+    const refused = await door(verified(ACTION, call, { act }));
+    expect([refused.response.status, errorCode(refused)]).toEqual([400, 'ACT_MISMATCH']);
+    expect(log).toHaveLength(0);
+    expect(works.state().valve_pct).toBe(50);
+    const done = await door(verified(ACTION, call, { act: 'valve.set' }));
+    expect(done.response.status).toBe(200);
+    expect(works.state().valve_pct).toBe(55);
+  },
+);
+
+test('an act that calls no tool, or one without a name, is refused; a plain question is answered', async () => {
+  const { door } = city();
+  const list = http('POST', '/mcp', { jsonrpc: '2.0', id: 1, method: 'tools/list', params: {} });
+  expect(errorCode(await door(verified(ACTION, list, { act: 'valve.set' })))).toBe('ACT_MISMATCH');
+  const nameless = http('POST', '/mcp', {
+    jsonrpc: '2.0',
+    id: 1,
+    method: 'tools/call',
+    params: {},
+  });
+  expect(errorCode(await door(verified(ACTION, nameless, { act: false })))).toBe('BODY_INVALID');
+  expect((await door(verified(ACTION, list))).response.status).toBe(200);
 });
 
 test('a high-risk tool waits for the witnesses; one that is not runs without them', async () => {

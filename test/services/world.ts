@@ -23,15 +23,22 @@ export function recordId(): RecordId {
 export function verified(
   from: SpiffeId,
   payload: BusRequest,
-  options: { readonly id?: RecordId; readonly causes?: readonly RecordId[] } = {},
+  options: {
+    readonly id?: RecordId;
+    readonly causes?: readonly RecordId[];
+    /** An `act` that orders this tool; by default the one that the body calls. */
+    readonly act?: string | false;
+  } = {},
 ): Verified<BusRequest> {
   const [, kind, role = '', district, name] = pathOf(from).split('/');
   const isAgent = kind === 'agent';
+  const act = options.act === false ? undefined : (options.act ?? calledTool(payload.body));
   const claims: RecordClaims = {
     iss: from,
     aud: [`spiffe://${trustDomainOf(from)}/service/x`],
     sbj: 'svc.x.y',
-    knd: 'tool.call',
+    knd: act === undefined ? 'tool.call' : 'act',
+    ...(act !== undefined && { tool: { kind: 'mcp', model: act, rid: 'r', signed: false } }),
     jti: randomBytes(16).toString('base64url'),
     iat: 1_700_000_000,
     exp: 1_700_000_030,
@@ -58,6 +65,16 @@ export function verified(
     payload,
     gap: 0,
   };
+}
+
+/** The tool that an honest caller would name in its record. */
+function calledTool(body: string): string | undefined {
+  try {
+    const { method, params } = JSON.parse(body) as { method?: string; params?: { name: string } };
+    return method === 'tools/call' ? params?.name : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The envelope of a request; objects become JSON bodies. */
