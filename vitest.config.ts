@@ -1,13 +1,18 @@
 import { defineConfig } from 'vitest/config';
 
-export default defineConfig({
+const SLOW = 'test/**/*.slow.test.ts';
+
+/** `--mode slow` runs the tests that wait for minutes of a swarm's life, and no others. */
+export default defineConfig(({ mode }) => ({
   test: {
-    include: ['test/**/*.test.ts'],
+    include: [mode === 'slow' ? SLOW : 'test/**/*.test.ts'],
+    exclude: mode === 'slow' ? [] : [SLOW],
     globalSetup: ['./test/images.ts'],
     // Integration tests start real servers; two cores carry two files at a time.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Far above what any test takes: they end what hangs, and say nothing about speed.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     reporters: ['default', './test/reporter.ts'],
   },
-});
+}));
