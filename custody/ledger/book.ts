@@ -1,7 +1,7 @@
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { parseAck, type RefusalPayload } from '../ack.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
-import type { LedgerEntry, RecordEntry } from './entry.ts';
+import { type LedgerEntry, ownEntry, type RecordEntry } from './entry.ts';
 
 /**
  * The ledger's indexes, all derived from the entries: adding the same entries in the same order
@@ -89,7 +89,8 @@ export function createBook(): Book {
     acks.set(key, { through, rejected: before.rejected + added });
   }
 
-  function add(entry: LedgerEntry): void {
+  function add(given: LedgerEntry): void {
+    const entry = ownEntry(given);
     entries.push(entry);
     if (entry.type === 'refusal') {
       refusals.push({ index: entry.index, at: entry.at, by: 'ledger', refusal: entry.refusal });

@@ -49,6 +49,35 @@ export interface RefusalEntry extends EntryBase {
 
 export type LedgerEntry = RecordEntry | EquivocationEntry | RefusalEntry;
 
+/** Not from Node's pool, whose slabs live as long as the smallest piece of them. */
+function ownBytes(bytes: Uint8Array): Uint8Array {
+  const own = Buffer.allocUnsafeSlow(bytes.length);
+  own.set(bytes);
+  return own;
+}
+
+/**
+ * The entry with bytes and text of its own. What came from the network is a view into what the
+ * socket read, or a slice of a message's whole header: kept as it is, it keeps all of that in memory.
+ */
+export function ownEntry(entry: LedgerEntry): LedgerEntry {
+  if (entry.type === 'refusal') return entry;
+  const jws = Buffer.from(entry.record.jws, 'latin1').toString('latin1');
+  const { length } = entry.record.signingInput;
+  return {
+    ...entry,
+    record: {
+      ...entry.record,
+      jws,
+      signingInput: jws.slice(0, length),
+      signature: ownBytes(entry.record.signature),
+    },
+    salt: ownBytes(entry.salt),
+    payload: entry.payload && ownBytes(entry.payload),
+    chain: entry.chain?.map(ownBytes),
+  };
+}
+
 /** Under which name storage deduplicates an entry. */
 export function entryId(entry: LedgerEntry): string {
   switch (entry.type) {

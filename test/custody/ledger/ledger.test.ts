@@ -50,6 +50,18 @@ describe('the ledger accepts', () => {
     expect(test.ledger.chain(swarm.svid('sensor').thumbprint)).toEqual(records[0]?.chain);
   });
 
+  it('bytes as its own: nothing of the message that brought them is kept, or changes them', async () => {
+    const record = story.read('reading');
+    const message = Buffer.concat([Buffer.alloc(4096), text('reading')]);
+    await submit(record, 'reading', { payload: message.subarray(4096) });
+    message.fill(0);
+    const entry = test.ledger.get(record.id);
+    expect(entry?.payload?.toString()).toBe('reading');
+    for (const bytes of [entry?.payload, entry?.salt, entry?.record.signature, entry?.chain?.[0]]) {
+      expect(bytes?.buffer.byteLength).toBe(bytes?.length);
+    }
+  });
+
   it('a record once, also under a rewritten signature', async () => {
     const record = story.read();
     await submit(record, 'reading');
