@@ -1,12 +1,16 @@
 import { Command, CommanderError } from 'commander';
-import { custodyCommand } from './commands/custody.ts';
-import { demoCommand } from './commands/demo.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { statusCommand } from './commands/status.ts';
-import { stopCommand } from './commands/stop.ts';
-import { upCommand } from './commands/up.ts';
-import { whyCommand } from './commands/why.ts';
 import { paint } from './output.ts';
+
+/** Every verb. Only those that a command line names are loaded: a look at a swarm should be quick. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./commands/up.ts')).upCommand(),
+  status: async () => (await import('./commands/status.ts')).statusCommand(),
+  stop: async () => (await import('./commands/stop.ts')).stopCommand(),
+  demo: async () => (await import('./commands/demo.ts')).demoCommand(),
+  custody: async () => (await import('./commands/custody.ts')).custodyCommand(),
+  why: async () => (await import('./commands/why.ts')).whyCommand(),
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+};
 
 const EXIT_USAGE = 2;
 
@@ -17,16 +21,10 @@ const program = new Command('swarmproof')
   .showHelpAfterError('(swarmproof --help shows every command)')
   .exitOverride();
 
-for (const command of [
-  upCommand(),
-  statusCommand(),
-  stopCommand(),
-  demoCommand(),
-  custodyCommand(),
-  whyCommand(),
-  doctorCommand(),
-]) {
-  program.addCommand(command.exitOverride());
+const named = Object.keys(COMMANDS).filter((name) => process.argv.includes(name));
+for (const name of named.length > 0 ? named : Object.keys(COMMANDS)) {
+  const command = await COMMANDS[name]?.();
+  if (command !== undefined) program.addCommand(command.exitOverride());
 }
 
 try {

@@ -31,7 +31,10 @@ const MAX_LIMIT = 100_000;
 
 /** `swarmproof custody list | show`: what the ledger holds, and what led to an action. */
 export function custodyCommand(): Command {
-  const custody = new Command('custody').description('read and prove what the ledger holds');
+  // Before its subcommands are made: they inherit how errors end.
+  const custody = new Command('custody')
+    .description('read and prove what the ledger holds')
+    .exitOverride();
   custody
     .command('list')
     .description('the newest records, the newest last')

@@ -12,19 +12,20 @@ import type { PlanEntry, ProcessPlan, StepPlan } from '#runtime/supervisor/plan.
 import { workloadOf } from '#runtime/swarm-file/entries.ts';
 import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import type { IssuerConfig } from '../processes/configs.ts';
-import { type BrokerKeys, writeBrokerFiles } from './broker.ts';
+import type { BrokerKeys } from './broker.ts';
+import type { BrokerUpkeep } from './broker-upkeep.ts';
 import { IMAGES, type ImageStore, imageOf } from './images.ts';
-import { mintSvid, openMintedSource, trustBundles } from './minted-source.ts';
+import { openMintedSource } from './minted-source.ts';
 import { messageOf } from './process.ts';
 import { agentConfig, type StartContext, serviceConfig, startMessage } from './start-messages.ts';
 
-const BROKER_TTL_SECONDS = 86_400;
 const SUPERVISOR_TTL_SECONDS = 3600;
 
 export interface PlanContext extends StartContext {
   readonly images: ImageStore;
   readonly issuer: IssuerLink;
   readonly broker: NatsServer;
+  readonly upkeep: BrokerUpkeep;
   readonly keys: BrokerKeys;
   readonly launcher: LaunchContext;
   /** SPIFFE ID of the file that a sensor alone may read → real path. */
@@ -186,19 +187,7 @@ function certificates(context: PlanContext): StepPlan {
     kind: 'step',
     name: 'certificates',
     after: ['issuer'],
-    run: async () => {
-      const svid = await mintSvid(context.issuer, {
-        id: platformMember(context.swarm.trustDomain, 'nats').id,
-        ttlSeconds: BROKER_TTL_SECONDS,
-        dns: ['localhost'],
-        ip: ['127.0.0.1'],
-      });
-      if (!svid.ok) return svid;
-      const trust = await trustBundles(context.issuer);
-      if (!trust.ok) return trust;
-      await writeBrokerFiles(context.run, svid.value, trust.value);
-      return accept({});
-    },
+    run: () => context.upkeep.provide(),
   };
 }
 
@@ -252,7 +241,13 @@ function supervisorStep(context: PlanContext): StepPlan {
     after: ['gate-a', 'gate-b', 'streams'],
     run: async () => {
       const opened = await openSupervisorSource(context);
-      return opened.ok ? context.onSupervisor(opened.value) : opened;
+      if (!opened.ok) return opened;
+      try {
+        return await context.onSupervisor(opened.value);
+      } catch (error) {
+        opened.value.close();
+        return refuse('SUPERVISOR_NOT_CONNECTED', messageOf(error));
+      }
     },
     undo: context.onSupervisorStop,
   };

@@ -13,7 +13,7 @@ export interface StartContext {
   readonly swarm: Swarm;
   readonly run: RunFolder;
   /** OPA bundle, base64. */
-  readonly policyBundle: string;
+  readonly policyBundle: () => string;
   readonly natsUrl: () => string;
   readonly upstreamApiKey?: string;
 }
@@ -41,7 +41,7 @@ export function startMessage(
     workloadSocket: run.workloadSocket,
     natsUrl: context.natsUrl(),
     brokerId: platformMember(swarm.trustDomain, 'nats').id,
-    ...(decides && { policy: { bundle: context.policyBundle, data: policyData(swarm) } }),
+    ...(decides && { policy: { bundle: context.policyBundle(), data: policyData(swarm) } }),
     config,
     ...(secrets && { secrets }),
   };

@@ -1,12 +1,9 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { roleSchemas } from '#agents/roles/index.ts';
-import { openLink } from '#bus/client/link.ts';
-import { createDirectory } from '#bus/directory.ts';
-import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
 import { accept, type Outcome } from '#identity/outcome.ts';
-import type { BundleSet, X509Source } from '#identity/svid.ts';
-import { loadBundle } from '#policy/bundle.ts';
+import type { BundleSet } from '#identity/svid.ts';
+import { loadBundle, type PolicyBundle } from '#policy/bundle.ts';
 import type { RuleLocation } from '#policy/compile.ts';
 import { createIssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
@@ -16,15 +13,23 @@ import { createSupervisor, type Supervisor } from '#runtime/supervisor/superviso
 import { registrations } from '#runtime/swarm-file/entries.ts';
 import { inputFile, parseInput, withInput } from '#runtime/swarm-file/input.ts';
 import { loadSwarm } from '#runtime/swarm-file/load.ts';
-import { platformMember, resolveSwarm, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import { policyData } from '#runtime/swarm-file/policy-data.ts';
+import { resolveSwarm, type Swarm } from '#runtime/swarm-file/resolve.ts';
 import { serviceSchemas } from '#services/index.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
-import { openBus } from './bus.ts';
+import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
 import { type ImageStore, imageOf, storeImages } from './images.ts';
-import { type LedgerView, openLedgerView } from './ledger-view.ts';
+import type { LedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
+import { watchPolicy } from './policy-watch.ts';
+import { createRecorder } from './recorder.ts';
 import { observeSocket } from './start-messages.ts';
+import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
+
+const POLICY_FOLDER = join(CHECKOUT, 'policy');
+const UPKEEP_EVERY_MS = 60_000;
+const base64 = ({ bytes }: PolicyBundle): string => Buffer.from(bytes).toString('base64');
 
 /** Something refused it: one or two lines for the user. */
 export class SwarmRefused extends Error {}
@@ -51,11 +56,14 @@ export interface RunningSwarm {
   readonly ledger: LedgerView;
   /** The roots under which records are judged. */
   readonly trust: () => BundleSet;
-  readonly rules: Readonly<Record<string, RuleLocation>>;
+  /** Check → where its rule stands, of the bundle in force. */
+  readonly rules: () => Readonly<Record<string, RuleLocation>>;
   /** Socket on which the city works show their state. */
   readonly observe: string;
   status(): SwarmStatus;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
+  /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */
+  onPolicy(listener: (what: string) => void): () => void;
   onIssued(listener: (issued: Issued) => void): () => void;
   stop(): Promise<void>;
 }
@@ -93,19 +101,23 @@ export async function readSwarm(
 /** Starts a swarm and resolves when every process is ready. @throws SwarmRefused when one is not. */
 export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   const { swarm, inputs } = await readSwarm(options.file, options.inputs);
-  const policy = loadBundle(join(CHECKOUT, 'policy'), options.opa);
+  const policy = loadBundle(POLICY_FOLDER, options.opa);
+  let bundle = base64(policy);
+  let rules = policy.manifest.rules;
   const run = must(
     await openRunFolder({ path: options.runPath, id: options.runId, tempDir: tmpdir() }),
   );
   const issuedListeners = new Set<(issued: Issued) => void>();
   let supervisor: Supervisor | undefined;
-  const wired: { ledger?: LedgerView; recorder?: Recorder; close?: () => Promise<void> } = {};
+  const recorder = createRecorder(Date.now);
+  let own: SupervisorBus | undefined;
+  const endings: (() => void)[] = [];
   try {
     const images = await storeImages(run.store, options.imageFolder);
     const issuer = createIssuerLink();
     must(await issuer.setEntries(entriesOf(swarm, images)));
     issuer.onEvent((event) => {
-      if (event.event === 'denied') wired.recorder?.denied(event.pid, event.detail);
+      if (event.event === 'denied') recorder.denied(event.pid, event.detail);
       if (event.event !== 'issued') return;
       supervisor?.noteIssued(event.spiffeId, event.serial, event.notAfter);
       for (const listener of issuedListeners) listener(event);
@@ -119,11 +131,11 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       lifeline,
       serverName: swarm.name,
     });
-    let trust: X509Source | undefined;
+    const upkeep = createBrokerUpkeep({ issuer, run, trustDomain: swarm.trustDomain });
     const context: PlanContext = {
       swarm,
       run,
-      policyBundle: Buffer.from(policy.bytes).toString('base64'),
+      policyBundle: () => bundle,
       natsUrl: () => `tls://127.0.0.1:${broker.port() ?? 0}`,
       ...(options.upstreamApiKey !== undefined && { upstreamApiKey: options.upstreamApiKey }),
       images,
@@ -139,13 +151,16 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         attest: (claims) => issuer.attest(claims),
         exited: (pid, startTime) => issuer.exited(pid, startTime),
       },
+      upkeep,
       onSupervisor: async (source) => {
-        trust = source;
-        const opened = await openSupervisor(context, source);
-        Object.assign(wired, opened);
+        own = await openSupervisorBus(context, source);
+        recorder.attach(own.bus);
         return accept({});
       },
-      onSupervisorStop: async () => wired.close?.(),
+      onSupervisorStop: async () => {
+        await recorder.close();
+        await own?.close();
+      },
     };
     supervisor = createSupervisor({
       plan: swarmPlan(context),
@@ -153,7 +168,34 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       random: Math.random,
     });
     const running = supervisor;
+    const policyListeners = new Set<(what: string) => void>();
+    const tellPolicy = (what: string): void => {
+      for (const listener of policyListeners) listener(what);
+    };
+    running.onEvent((event) => {
+      if (event.type !== 'started') return;
+      running.process(event.name)?.onMessage((message) => {
+        if (message.type === 'refused') recorder.gateRefused(event.name, message.code);
+      });
+    });
+    const timer = setInterval(async () => {
+      if (await upkeep.renew(new Date())) running.process('nats')?.reload?.();
+    }, UPKEEP_EVERY_MS);
+    endings.push(() => clearInterval(timer));
+    endings.push(
+      watchPolicy(POLICY_FOLDER, policy, {
+        changed: (next) => {
+          bundle = base64(next);
+          rules = next.manifest.rules;
+          const message = { type: 'policy', bundle, data: policyData(swarm) } as const;
+          for (const { name } of running.status().processes) running.process(name)?.send(message);
+          tellPolicy(`new rules, bundle ${next.manifest.bundle.slice(0, 12)}`);
+        },
+        failed: (why) => tellPolicy(`the old rules stay: ${why}`),
+      }),
+    );
     const stop = async (): Promise<void> => {
+      for (const end of endings.splice(0)) end();
       await running.stop();
       issuer.close();
       await run.close();
@@ -167,20 +209,24 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     if (options.signal?.aborted === true) abort();
     const started = await running.start();
     options.signal?.removeEventListener('abort', abort);
-    if (!started.ok || wired.ledger === undefined || trust === undefined) {
+    if (!started.ok || own === undefined) {
       await stop();
       throw new SwarmRefused(started.ok ? 'the swarm did not come up' : started.detail);
     }
-    const roots = trust;
+    const { ledger, source } = own;
     return {
       swarm,
       run,
-      ledger: wired.ledger,
-      trust: () => roots.bundles(),
-      rules: policy.manifest.rules,
+      ledger,
+      trust: () => source.bundles(),
+      rules: () => rules,
       observe: observeSocket(run),
       status: () => running.status(),
       onEvent: (listener) => running.onEvent(listener),
+      onPolicy: (listener) => {
+        policyListeners.add(listener);
+        return () => policyListeners.delete(listener);
+      },
       onIssued: (listener) => {
         issuedListeners.add(listener);
         return () => issuedListeners.delete(listener);
@@ -188,6 +234,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       stop,
     };
   } catch (error) {
+    for (const end of endings.splice(0)) end();
     await supervisor?.stop();
     await run.close();
     throw error;
@@ -201,56 +248,7 @@ function entriesOf(swarm: Swarm, { images }: ImageStore) {
     const member = byId.get(entry.spiffe_id);
     const image = member === undefined ? undefined : images.get(imageOf(member));
     if (image === undefined || !image.verified) return entry;
-    const digest = { type: 'swarm', value: `image_digest:${image.reference.digest}` };
+    const digest = { type: 'swarm', value: `image_digest:$image.reference.digest` };
     return { ...entry, selectors: [...entry.selectors, digest] };
   });
-}
-
-interface Recorder {
-  denied(pid: number, detail: string): void;
-}
-
-/** What the supervisor itself has on the bus: a reader of the ledger, and a voice of its own. */
-async function openSupervisor(context: PlanContext, source: X509Source) {
-  const { swarm, keys } = context;
-  const self = platformMember(swarm.trustDomain, 'supervisor');
-  const brokerId = platformMember(swarm.trustDomain, 'nats').id;
-  const url = context.natsUrl();
-  const reader = await openLink({
-    source,
-    url,
-    brokerId,
-    nkeySeed: keys.operator.seed,
-    clock: Date.now,
-    random: Math.random,
-  });
-  const ledger = await openLedgerView(reader, self);
-  const bus = await openBus({
-    self,
-    directory: createDirectory(swarm.members),
-    source,
-    url,
-    brokerId,
-  });
-  const record = (refusal: RefusalPayload): void => {
-    void bus.record({ kind: 'ack', payload: encodeAck(refusal) }).catch(() => undefined);
-  };
-  const recorder: Recorder = {
-    denied: (pid, detail) => {
-      const code = /^([A-Z][A-Z0-9_]+):/.exec(detail)?.[1] ?? 'WORKLOAD_DENIED';
-      record({
-        type: 'refusal',
-        code,
-        presented_by: `pid-${pid}`,
-        subject: 'workload-api',
-        count: 1,
-      });
-    },
-  };
-  const close = async (): Promise<void> => {
-    await bus.close();
-    await reader.close();
-    source.close();
-  };
-  return { ledger, recorder, close };
 }

@@ -79,6 +79,8 @@ export async function launchProgram(
         () => child.kill('SIGTERM'),
         (name) => child.kill(name),
       ),
+    // The shell of the pipe wrapper passes no SIGHUP on; there a reload waits for the next start.
+    ...(spec.lifeline.kind === 'pipe' ? {} : { reload: () => void child.kill('SIGHUP') }),
     kill: () => child.kill('SIGKILL'),
   });
 }

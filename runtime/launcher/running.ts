@@ -27,6 +27,8 @@ export interface RunningProcess {
   onMessage(listener: (message: FromChild) => void): () => void;
   /** Asks, then insists, then kills; resolves when the process is gone. */
   stop(graceMs: number): Promise<ExitInfo>;
+  /** Tells a program to read its files again (SIGHUP); programs only. */
+  reload?(): void;
   /** SIGKILL now. */
   kill(): void;
 }
