@@ -36,6 +36,7 @@ export interface StatusView {
 
 const WIDTH = 80;
 const SERIAL_TAIL = 6;
+const MAX_NAME = 16;
 const PATH_COLUMN = 3;
 const GAPS = 2 * 7;
 
@@ -77,7 +78,7 @@ export function statusLines(view: StatusView): string[] {
 
 /** The last segment of the path names it among its like; `issuer` has no SPIFFE ID. */
 function shortName({ name, spiffeId }: ProcessRow): string {
-  return inert(spiffeId?.split('/').at(-1) ?? name, 24);
+  return middle(inert(spiffeId?.split('/').at(-1) ?? name, 300), MAX_NAME);
 }
 
 function pathOf(spiffeId: string | undefined): string {
