@@ -69,16 +69,15 @@ export async function storeImages(
   store: string,
   folders: (name: string) => string = (name) => join(IMAGE_CACHE, name),
 ): Promise<ImageStore> {
-  const ciKey = await readCiPublicKey(CI_FOLDER);
-  if (!ciKey.ok) throw new Error(ciKey.detail);
-  const key = ciKey.value;
-  const images = new Map<string, StoredImage>();
-  await withLock(IMAGE_LOCK, async () => {
+  return withLock(IMAGE_LOCK, async () => {
+    const ciKey = await readCiPublicKey(CI_FOLDER);
+    if (!ciKey.ok) throw new Error(ciKey.detail);
+    const images = new Map<string, StoredImage>();
     for (const name of Object.keys(IMAGES)) {
-      const stored = await storeImage(folders(name), store, [key]);
+      const stored = await storeImage(folders(name), store, [ciKey.value]);
       if (!stored.ok) throw new Error(stored.detail);
       images.set(name, stored.value);
     }
+    return { ciKey: ciKey.value, images };
   });
-  return { ciKey: key, images };
 }

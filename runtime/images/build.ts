@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
 import { build, version as esbuildVersion } from 'esbuild';
@@ -134,8 +135,7 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
       if (digest !== undefined) inputs[path] = digest;
     }
     // Written aside and renamed: whoever reads meanwhile sees the old image or the new one.
-    const fresh = `${folder}.${process.pid}`;
-    await rm(fresh, { recursive: true, force: true });
+    const fresh = `${folder}.${randomUUID()}`;
     await mkdir(fresh, { recursive: true, mode: 0o755 });
     for (const [path, bytes] of contents)
       await writeFile(join(fresh, path), bytes, { mode: 0o644 });

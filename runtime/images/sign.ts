@@ -4,6 +4,7 @@ import {
   createPublicKey,
   generateKeyPairSync,
   type KeyObject,
+  randomUUID,
 } from 'node:crypto';
 import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,7 +62,7 @@ async function ciPrivateKey(folder: string): Promise<KeyObject> {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const aside = `${path}.${process.pid}`;
+  const aside = `${path}.${randomUUID()}`;
   await writeFile(aside, privateKey.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 });
   try {
     // Two first builds at once: the one whose link comes first has made the key for both.
@@ -106,7 +107,10 @@ export async function createImageSigner(
     privateKey = await ciPrivateKey(folder);
     key = publicHalf(createPublicKey(privateKey));
     const pem = key.publicKey.export({ type: 'spki', format: 'pem' });
-    await writeFile(join(folder, PUBLIC_FILE), pem, { mode: 0o644 });
+    // Each build writes it anew, and swarms that start meanwhile read it: renamed, never half.
+    const aside = join(folder, `${PUBLIC_FILE}.${randomUUID()}`);
+    await writeFile(aside, pem, { mode: 0o644 });
+    await rename(aside, join(folder, PUBLIC_FILE));
   } catch {
     return refuse(
       'IMAGE_KEY_UNUSABLE',
@@ -124,7 +128,7 @@ export async function createImageSigner(
         if (await signedAlready(path, manifest.name, digest, key)) return accept({ digest });
         const signature = signReference(manifest.name, digest, privateKey);
         // Renamed into place: a start that reads meanwhile finds no signature, or a whole one.
-        const aside = `${path}.${process.pid}`;
+        const aside = `${path}.${randomUUID()}`;
         await writeFile(aside, `${JSON.stringify({ keyId: key.keyId, signature })}\n`);
         await rename(aside, path);
         return accept({ digest });

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ImageReference, verifyImageSignature } from '#identity/issuer/attestation.ts';
@@ -55,8 +56,7 @@ async function readSignature(folder: string): Promise<{ keyId: string; signature
 }
 
 async function copyInto(target: string, image: ReadImage): Promise<void> {
-  const fresh = `${target}.${process.pid}`;
-  await rm(fresh, { recursive: true, force: true });
+  const fresh = `${target}.${randomUUID()}`;
   await mkdir(fresh, { recursive: true, mode: 0o755 });
   for (const [path, bytes] of image.contents) {
     await writeFile(join(fresh, path), bytes, { mode: 0o444 });
