@@ -24,16 +24,25 @@ const RECEIPT_EVERY_MS = 250;
 /** A cause that is not there yet is waited for: its sender's record may be on its way. */
 const RETRY_MS = 250;
 const MAX_DELIVERIES = 40;
+/**
+ * Records of one member that are waited for. Each comes some forty times until it is given up: with
+ * no bound of its own, a few hundred acts a second that name causes nobody made stop the ledger for all.
+ */
+const MAX_WAITED_FOR = 64;
 
 interface Due {
   readonly appended: Set<RecordId>;
   readonly refused: Map<RecordId, string>;
 }
 
-/** How often the server delivered it: `$JS.ACK.<stream>.<consumer>.<n>…`, or with two more tokens. */
-function deliveries(ack: string): number {
+/**
+ * How often the server delivered it, and its number in the stream:
+ * `$JS.ACK.<stream>.<consumer>.<deliveries>.<number>…`, or with two tokens before the stream.
+ */
+function delivery(ack: string): { readonly times: number; readonly number: string } {
   const parts = ack.split('.');
-  return Number(parts[parts.length >= 11 ? 6 : 4] ?? '1');
+  const at = parts.length >= 11 ? 6 : 4;
+  return { times: Number(parts[at] ?? '1'), number: parts[at + 1] ?? '' };
 }
 
 /**
@@ -54,6 +63,8 @@ export function startLedgerFeed(options: {
   const ackPrefix = `$JS.ACK.${APPEND_STREAM}.${durable}.`;
   const queue: Incoming[] = [];
   const due = new Map<string, Due>();
+  /** Token → numbers in the stream of what is waited for. */
+  const waitedFor = new Map<string, Set<string>>();
   let taken = 0;
   let left = 0;
   let closed = false;
@@ -96,20 +107,28 @@ export function startLedgerFeed(options: {
       return;
     }
     const { jws, salt, chain } = custody.value;
+    const { times, number } = delivery(reply);
+    const waits = waitedFor.get(member.token) ?? new Set<string>();
+    waitedFor.set(member.token, waits);
+    const last = times >= MAX_DELIVERIES || (waits.size >= MAX_WAITED_FOR && !waits.has(number));
     const outcome = await ledger.submit({
       submittedBy: member.id,
       jws,
       salt,
       payload: message.data,
       subject,
+      last,
       ...(chain === undefined ? {} : { chain }),
     });
     const later = !outcome.ok && CUSTODY_CODES[outcome.code].kind === 'unavailable';
     const storage = !outcome.ok && outcome.code === 'LEDGER_STORAGE_FAILED';
-    if (later && (storage || deliveries(reply) < MAX_DELIVERIES)) {
+    if (later && (storage || !last)) {
+      // For storage nobody is given up, so it takes no place of the sender's.
+      if (!storage) waits.add(number);
       answer(message, `-NAK ${JSON.stringify({ delay: RETRY_MS * 1_000_000 })}`);
       return;
     }
+    waits.delete(number);
     taken += 1;
     answer(message, '+ACK');
     options.onOutcome?.(member, outcome);

@@ -33,6 +33,8 @@ export interface Submission {
   readonly chain?: readonly Uint8Array[];
   /** The subject on which it came, for the record of a refusal. */
   readonly subject?: string;
+  /** It is brought no more: what could pass later is a refusal now, and recorded as one. */
+  readonly last?: boolean;
 }
 
 export interface Receipt {
@@ -118,7 +120,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     svid: VerifiedSvid | undefined,
   ): void {
     // What may pass later is not a refusal yet: whoever feeds the ledger brings it again.
-    if (CUSTODY_CODES[code].kind === 'unavailable') return;
+    if (CUSTODY_CODES[code].kind === 'unavailable' && submission.last !== true) return;
     tally.add({
       code,
       presented_by: submission.submittedBy,

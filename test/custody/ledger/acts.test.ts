@@ -50,6 +50,24 @@ describe('an act', () => {
     expect(await submit(other, 'act')).toMatchObject({ ok: true });
   });
 
+  it('whose cause never comes is recorded as refused when it is brought for the last time', async () => {
+    const cause = story.finding([]);
+    const orphan = story.act([cause.id]);
+    expect(await submit(orphan, 'act')).toMatchObject({ code: 'LEDGER_PARENT_UNKNOWN' });
+    await test.ledger.flush({ all: true });
+    expect(test.ledger.refusals()).toEqual([]);
+    expect(await submit(orphan, 'act', { last: true })).toMatchObject({
+      code: 'LEDGER_PARENT_UNKNOWN',
+    });
+    await test.ledger.flush({ all: true });
+    expect(test.ledger.refusals()).toMatchObject([
+      { refusal: { code: 'LEDGER_PARENT_UNKNOWN', signed_by: IDS.action, record: orphan.id } },
+    ]);
+    // The twin: its cause came in between.
+    await submit(cause, 'finding');
+    expect(await submit(orphan, 'act', { last: true })).toMatchObject({ ok: true });
+  });
+
   it('claims all of its causes: one more cause does not make it another', async () => {
     const [a, b] = [story.finding([]), story.finding([])];
     for (const cause of [a, b]) await submit(cause, 'finding');
