@@ -45,6 +45,7 @@ function refusalLines({ refusal, meaning, by, name, at, total, verdict }: Refusa
 }
 
 function presenterNote(presenter: string): string {
+  if (presenter === 'unknown') return ' (nobody proved who it was)';
   if (/^pid-[0-9]+$/.test(presenter)) return ' (a process, as the kernel told)';
   return parseSpiffeId(presenter).ok ? '' : ' (the identity that the broker pinned)';
 }

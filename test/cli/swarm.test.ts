@@ -33,7 +33,12 @@ const swarm = {
   },
   agents: [
     { role: 'sensor', district: 'north', name: 'cam-1', source },
-    { role: 'analyzer', district: 'north', name: 'analyzer-1', detector: { window: 32, warmup: 16 } },
+    {
+      role: 'analyzer',
+      district: 'north',
+      name: 'analyzer-1',
+      detector: { window: 32, warmup: 16 },
+    },
     { role: 'action', district: 'north', name: 'action-1' },
   ],
   services: {
