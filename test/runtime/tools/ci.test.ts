@@ -11,20 +11,24 @@ beforeEach(() => {
 });
 afterEach(() => folder.remove());
 
-/** `.ci/run` with an npm that prints and ends as given. */
-function ci(npm: string): { code: number | null; last: string | undefined; asked: string } {
-  script(join(folder.path, 'npm'), `echo "asked: $*"; ${npm}`);
+const GOOD = 'echo "12 passed, 0 failed, 1 skipped"';
+
+/** `.ci/run` with an npm whose two suites print and end as given. */
+function ci(npm: string, slow = GOOD): { code: number | null; last?: string; asked: string[] } {
+  const body = `echo "asked: $*"; if [ "$1" = test ]; then ${npm}; else ${slow}; fi`;
+  script(join(folder.path, 'npm'), body);
   const PATH = `${folder.path}:/usr/bin:/bin`;
   const { status, stdout } = spawnSync(RUN, { env: { PATH }, encoding: 'utf8' });
   const lines = stdout.trimEnd().split('\n');
-  return { code: status, last: lines.at(-1), asked: lines[0] ?? '' };
+  const asked = lines.filter((line) => line.startsWith('asked: ')).map((line) => line.slice(7));
+  return { code: status, last: lines.at(-1) ?? '', asked };
 }
 
-test('runs the command of the README and ends with its counts', () => {
-  expect(ci('echo "12 passed, 0 failed, 1 skipped"')).toEqual({
+test('runs both suites and ends with the sum of their counts', () => {
+  expect(ci(GOOD, 'echo "3 passed, 0 failed, 2 skipped"')).toEqual({
     code: 0,
-    last: '12 passed, 0 failed',
-    asked: 'asked: test',
+    last: '15 passed, 0 failed, 3 skipped',
+    asked: ['test', 'run test:slow'],
   });
 });
 
@@ -32,23 +36,24 @@ test.each([
   [
     'a failed test',
     'echo "11 passed, 1 failed, 0 skipped"; echo "npm error" >&2; exit 1',
-    '11 passed, 1 failed',
+    '23 passed, 1 failed, 1 skipped',
     1,
   ],
-  ['lint or types, before any test', 'echo "Found 1 error"; exit 1', '0 passed, 1 failed', 1],
   [
-    'a crash after the tests',
-    'echo "12 passed, 0 failed, 0 skipped"; exit 134',
-    '12 passed, 1 failed',
-    134,
+    'lint or types, before any test',
+    'echo "Found 1 error"; exit 1',
+    '12 passed, 1 failed, 1 skipped',
+    1,
   ],
+  ['a crash after the tests', `${GOOD}; exit 134`, '24 passed, 1 failed, 2 skipped', 134],
   [
     'counted failures with a good exit code',
     'echo "1 passed, 2 failed, 0 skipped"',
-    '1 passed, 2 failed',
+    '13 passed, 2 failed, 1 skipped',
     1,
   ],
-  ['no test at all', 'exit 0', '0 passed, 1 failed', 1],
-])('%s fails', (_name, npm, last, code) => {
+  ['no test at all', 'exit 0', '12 passed, 1 failed, 1 skipped', 1],
+])('%s fails, in either suite', (_name, npm, last, code) => {
   expect(ci(npm)).toMatchObject({ code, last });
+  expect(ci(GOOD, npm)).toMatchObject({ code, last });
 });
