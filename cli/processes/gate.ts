@@ -23,7 +23,9 @@ runProcess(async (context) => {
     permissions: (id) => policy.permissions(id),
     isRevoked: () => false,
     onDecision: (outcome) => {
-      if (!outcome.ok) report({ type: 'refused', code: outcome.code, detail: outcome.detail });
+      if (outcome.ok) return;
+      process.stderr.write(`refused ${outcome.code}: ${outcome.detail}\n`);
+      report({ type: 'refused', code: outcome.code, detail: outcome.detail });
     },
   });
   return {

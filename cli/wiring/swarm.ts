@@ -248,7 +248,7 @@ function entriesOf(swarm: Swarm, { images }: ImageStore) {
     const member = byId.get(entry.spiffe_id);
     const image = member === undefined ? undefined : images.get(imageOf(member));
     if (image === undefined || !image.verified) return entry;
-    const digest = { type: 'swarm', value: `image_digest:$image.reference.digest` };
+    const digest = { type: 'swarm', value: `image_digest:${image.reference.digest}` };
     return { ...entry, selectors: [...entry.selectors, digest] };
   });
 }
