@@ -3,6 +3,7 @@ export const WIRING_CODES = {
   IMAGE_UNSIGNED: 'The image of the issuer, which nobody attests, is not signed by CI.',
   ISSUER_UNAVAILABLE: 'The issuer was started without its link to the launcher.',
   STREAMS_NOT_MADE: 'The broker did not make the streams, or a receiver of one.',
+  PLATFORM_QUARANTINED: 'A gate or the ledger got no identity from the issuer.',
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   CAUSE_NOT_RECORDED: 'The ledger does not hold the record that a call names as its cause.',
 } as const;

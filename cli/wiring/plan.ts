@@ -33,6 +33,8 @@ export interface PlanContext extends StartContext {
   /** The supervisor's own identity is there; what it returns ends with the swarm. */
   readonly onSupervisor: (source: X509Source) => Promise<Outcome<unknown>>;
   readonly onSupervisorStop: () => Promise<void>;
+  /** What the issuer said when it refused a process an identity. */
+  readonly denialOf: (pid: number) => string | undefined;
 }
 
 /**
@@ -179,6 +181,11 @@ function nodePlan(
         signal,
       );
     },
+    // An agent or a service may live in quarantine; without gates and ledger there is no swarm.
+    onReady: async ({ pid, quarantine }) =>
+      member.kind === 'platform' && quarantine() !== undefined
+        ? refuse('PLATFORM_QUARANTINED', `no identity: ${context.denialOf(pid) ?? quarantine()}`)
+        : accept({}),
   };
 }
 

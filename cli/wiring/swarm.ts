@@ -110,6 +110,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   const issuedListeners = new Set<(issued: Issued) => void>();
   let supervisor: Supervisor | undefined;
   const recorder = createRecorder(Date.now);
+  const denials = new Map<number, string>();
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
   try {
@@ -117,7 +118,10 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     const issuer = createIssuerLink();
     must(await issuer.setEntries(entriesOf(swarm, images)));
     issuer.onEvent((event) => {
-      if (event.event === 'denied') recorder.denied(event.pid, event.detail);
+      if (event.event === 'denied') {
+        denials.set(event.pid, event.detail);
+        recorder.denied(event.pid, event.detail);
+      }
       if (event.event !== 'issued') return;
       supervisor?.noteIssued(event.spiffeId, event.serial, event.notAfter);
       for (const listener of issuedListeners) listener(event);
@@ -157,6 +161,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         recorder.attach(own.bus);
         return accept({});
       },
+      denialOf: (pid) => denials.get(pid),
       onSupervisorStop: async () => {
         await recorder.close();
         await own?.close();
