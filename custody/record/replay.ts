@@ -27,10 +27,13 @@ export function createReplayCache(options: ReplayCacheOptions): ReplayCache {
   const endings = new Map<number, [SpiffeId, string][]>();
   let size = 0;
   let swept = 0;
+  /** The latest second up to which records were forgotten. */
+  let furthest = 0;
 
   function sweep(now: number): void {
     if (now === swept) return;
     swept = now;
+    furthest = Math.max(furthest, now);
     for (const [second, ended] of endings) {
       if (second > now) continue;
       for (const [iss, jti] of ended) {
@@ -48,6 +51,9 @@ export function createReplayCache(options: ReplayCacheOptions): ReplayCache {
     },
     admit({ iss, jti, exp }) {
       sweep(Math.floor(clock() / 1000));
+      // Only where the clock was set back: what had ended was forgotten, and looks alive again.
+      if (exp <= furthest)
+        return refuse('RECORD_EXPIRED', 'exp had passed before the clock was set');
       const seen = senders.get(iss) ?? new Set<string>();
       if (seen.has(jti)) return refuse('RECORD_REPLAYED', 'this record was received before');
       if (seen.size >= maxPerSender) {

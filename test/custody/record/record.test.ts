@@ -207,6 +207,20 @@ describe('the replay cache', () => {
     expect(cache.size).toBe(1);
   });
 
+  it('takes no record back that it has forgotten when the clock is set back', () => {
+    const clock = testClock(1_000_000);
+    const cache = createReplayCache({ clock });
+    const first = claims({ jti: 'a', exp: 1030 });
+    expect(cache.admit(first).ok).toBe(true);
+    clock.advance(60_000);
+    expect(cache.admit(claims({ jti: 'b', exp: 1090 })).ok).toBe(true);
+    clock.advance(-60_000);
+    expect(cache.admit(first)).toMatchObject({ code: 'RECORD_EXPIRED' });
+    // The twin: what ends later than all that was forgotten can still be told from a replay.
+    expect(cache.admit(claims({ jti: 'c', exp: 1090 })).ok).toBe(true);
+    expect(cache.admit(claims({ jti: 'b', exp: 1090 }))).toMatchObject({ code: 'RECORD_REPLAYED' });
+  });
+
   it('refuses a sender over its quota, and no other sender', () => {
     const cache = createReplayCache({ clock: testClock(1_000_000), maxPerSender: 2 });
     for (const jti of ['a', 'b']) cache.admit(claims({ jti, exp: 1030 }));
