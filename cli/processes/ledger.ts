@@ -47,7 +47,7 @@ runProcess(async (context) => {
   await bus.serve({
     service: 'ledger',
     handler: async (request) => ({
-      response: answerLedgerQuery(ledger, policy, request.sender, request.payload),
+      response: await answerLedgerQuery(ledger, policy, request.sender, request.payload),
     }),
   });
   const timer = setInterval(() => void ledger.flush(), FLUSH_EVERY_MS);

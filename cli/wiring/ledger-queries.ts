@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
 import type { BusRequest, BusResponse } from '#bus/http-message.ts';
@@ -10,6 +11,19 @@ const question = z.strictObject({ id: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
 
 /** `POST /recorded` → `{index}`: where the ledger holds a record, or `null`. */
 export const RECORDED_PATH = '/recorded';
+
+/** The record that is asked for and the question travel side by side: the question may be first. */
+const WAIT_MS = 1000;
+const LOOK_EVERY_MS = 20;
+
+/** Where storage holds a record: what is only on its way there could be gone after a crash. */
+async function placeOf(ledger: Pick<Ledger, 'get' | 'durable'>, id: RecordId) {
+  for (const until = performance.now() + WAIT_MS; ; await pause(LOOK_EVERY_MS)) {
+    const index = ledger.get(id)?.index;
+    if (index !== undefined && index < ledger.durable()) return index;
+    if (performance.now() >= until) return null;
+  }
+}
 
 const answer = (
   { id, allow, reasons, revision }: Decision,
@@ -26,12 +40,12 @@ const answer = (
  * What the ledger answers on the bus: only whether it holds a record. Who reads more reads the
  * entries themselves; each answer here is a record too, and a ledger must not feed itself.
  */
-export function answerLedgerQuery(
+export async function answerLedgerQuery(
   ledger: Pick<Ledger, 'get' | 'durable'>,
   policy: Policy,
   asker: Member,
   request: BusRequest,
-): BusResponse {
+): Promise<BusResponse> {
   const decision = policy.decide({
     subject: {
       type: asker.kind,
@@ -46,10 +60,11 @@ export function answerLedgerQuery(
   if (request.method !== 'POST' || request.path !== RECORDED_PATH) {
     return answer(decision, 404, { error: { code: 'QUESTION_UNKNOWN' } });
   }
+  let id: RecordId;
   try {
-    const { id } = question.parse(JSON.parse(request.body));
-    return answer(decision, 200, { index: ledger.get(id as RecordId)?.index ?? null });
+    id = question.parse(JSON.parse(request.body)).id as RecordId;
   } catch {
     return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
   }
+  return answer(decision, 200, { index: await placeOf(ledger, id) });
 }
