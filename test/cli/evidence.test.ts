@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Ledger } from '#custody/ledger/ledger.ts';
 import type { RecordId, SignedRecord } from '#custody/record.ts';
 import type { EvidenceRecord } from '#custody/verify.ts';
+import { IDS } from '#test/custody/support.ts';
 import { ALLOWED, type City, createCity, DENIED, serveCity } from './city.ts';
 import { CONTROLS, folder, lines, run } from './support.ts';
 
@@ -30,6 +31,9 @@ beforeAll(async () => {
   await city.answer(done, ALLOWED);
   denied = await city.act(found, 'valve.set', { delta_pct: 5 });
   await city.answer(denied, DENIED, 'TOOL_NOT_ALLOWED');
+  const { jws, salt, chain } = read;
+  await city.ledger.submit({ submittedBy: IDS.analyzer, jws, salt, chain });
+  await city.ledger.flush({ all: true });
   refused = await city.refusal({ count: 3, record: read.id });
   const ledger: Ledger = {
     ...city.ledger,
@@ -199,6 +203,18 @@ describe('why', () => {
     expect((await swarmproof('why', read.id.slice(0, 8))).out).toBe(out);
     const json = JSON.parse((await swarmproof('why', 'last', '--json')).out) as { type: string };
     expect(json.type).toBe('refusal');
+  });
+
+  test('a refusal by the ledger itself has no record, and is named by its index', async () => {
+    const listed = await swarmproof('custody', 'list', '--kind', 'refusal');
+    const name = lines(listed.out)[1]?.split(' ')[0] ?? '';
+    expect(name).toMatch(/^@\d+$/);
+    const { code, out } = await swarmproof('why', name);
+    expect([code, lines(out)[0]]).toEqual([0, 'REFUSED    LEDGER_NOT_OWN_RECORD']);
+    expect(out).toContain('presented  spiffe://city.example/agent/analyzer/north/analyzer-1');
+    expect(out).toContain('signed     spiffe://city.example/agent/sensor/north/cam-1');
+    expect(out).toContain('where      the ledger');
+    expect(out).toContain('told by the ledger');
   });
 
   test('what policy was not asked about is said to be so', async () => {

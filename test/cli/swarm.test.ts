@@ -202,8 +202,9 @@ test('stop ends it; after that every command says that no swarm runs', async () 
   expect([stopped.code, stopped.out]).toEqual([0, 'stopped\n']);
   expect((await ended)[0]).toBe(0);
   expect(existsSync(join(place.path, 'runs', 'default', 'control.path'))).toBe(false);
-  for (const args of [['status'], ['stop'], ['custody', 'show', 'last'], ['why', 'last']]) {
-    const { code, out, err } = await swarmproof(...args);
+  const commands = [['status'], ['stop'], ['custody', 'show', 'last'], ['why', 'last']];
+  const answers = await Promise.all(commands.map((args) => swarmproof(...args)));
+  for (const { code, out, err } of answers) {
     expect([code, out]).toEqual([1, '']);
     expect(err).toMatch(/^swarmproof: no swarm runs under .*; start one with 'swarmproof up'\n$/);
   }
@@ -211,7 +212,7 @@ test('stop ends it; after that every command says that no swarm runs', async () 
   expect([named.code, named.err]).toEqual([1, expect.stringContaining('runs/other: no swarm')]);
 });
 
-test.each([
+test.concurrent.each([
   [['custody', 'list', '--kind', 'nothing'], 'Allowed choices'],
   [['custody', 'list', '--limit', '0'], 'from 1 to'],
   [['custody', 'show'], "missing required argument 'record'"],
