@@ -35,6 +35,8 @@ const DUPLICATE_WINDOW_MS = 45_000;
 const LEDGER_DUPLICATE_WINDOW_MS = 10 * 60_000;
 const ACK_WAIT_MS = 10_000;
 const MAX_ACK_PENDING = 4096;
+/** A swarm's start asks once; a busy disk or processor must not fail it. */
+const API_TIMEOUT_MS = 20_000;
 const STREAM_BYTES = 256 * 1024 * 1024;
 
 /**
@@ -138,7 +140,7 @@ export async function ensureStreams(
 ): Promise<void> {
   const nats = await connectNats(connection);
   try {
-    const manager = await jetstreamManager(nats, { checkAPI: false });
+    const manager = await jetstreamManager(nats, { checkAPI: false, timeout: API_TIMEOUT_MS });
     for (const kind of swarm.kinds) await ensureStream(manager, kindStream(kind, swarm.districts));
     await ensureStream(manager, APPEND);
     await ensureStream(manager, LEDGER);

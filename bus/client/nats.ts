@@ -35,7 +35,8 @@ export interface ConnectOptions {
   readonly clock: () => number;
 }
 
-const CONNECT_TIMEOUT_MS = 2000;
+/** Long, for a machine that is busy: where no gate answers, the server ends the attempt itself. */
+const CONNECT_TIMEOUT_MS = 10_000;
 const RECONNECT_BASE_MS = 100;
 const RECONNECT_JITTER_MS = 900;
 

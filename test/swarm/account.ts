@@ -89,16 +89,18 @@ export async function actedUpon(
   readingId: string,
 ): Promise<{ readonly finding: RecordEntry; readonly act: RecordEntry }> {
   const { ledger } = running;
-  const finding = (await ledger.entry(
-    (entry) => payloadOf(entry)?.readingId === readingId,
-  )) as RecordEntry;
+  // A finding that was signed again is the same finding in another record.
+  const isFinding = (entry: LedgerEntry | undefined): entry is RecordEntry =>
+    entry !== undefined && payloadOf(entry)?.readingId === readingId;
   const act = (await ledger.entry(
     (entry) =>
       entry.type === 'record' &&
       entry.record.claims.knd === 'act' &&
       entry.record.claims.sbj.startsWith('svc.mcp.') &&
-      entry.record.claims.par.includes(finding.record.id),
+      ledger.parents(entry.record.id).some(isFinding),
   )) as RecordEntry;
+  const finding = ledger.parents(act.record.id).find(isFinding);
+  if (finding === undefined) throw new Error('an act without its finding');
   await ledger.entry(
     (entry) =>
       entry.type === 'record' &&

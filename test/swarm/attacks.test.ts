@@ -7,10 +7,11 @@ import { recordHeaders } from '#bus/client/envelope.ts';
 import { type NatsConnection, outgoing } from '#bus/client/nats.ts';
 import type { RunningSwarm } from '#cli/wiring/swarm.ts';
 import type { RefusalPayload } from '#custody/ack.ts';
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import { createRecordSigner, type RecordDraft } from '#custody/record/sign.ts';
 import type { SignedRecord } from '#custody/record.ts';
 import { violation } from '#test/support/swarm.ts';
-import { isMessage, isRecord } from './account.ts';
+import { entriesOf, isMessage, isRecord } from './account.ts';
 import { ACTION, ANALYZER, folder, imagesWith, start, swarmFile } from './city.ts';
 import { type Foothold, footholds } from './foothold.ts';
 
@@ -195,18 +196,25 @@ describe('what a door refuses, and records with both names', () => {
     await twinPasses();
   });
 
-  test('a reading of one’s own, again: a replay', async () => {
+  test('a request that was answered, again: a replay', async () => {
     const since = running.ledger.size();
-    const own = draft();
-    const record = bus.sign(own);
-    publish(sensorNats, record, own.payload);
-    publish(sensorNats, record, own.payload);
-    const refused = await refusal('RECORD_REPLAYED', since);
-    expect(refused).toMatchObject({
-      presented_by: 'sensor-implant-1',
-      signed_by: sensor.self.id,
+    const { bus: caller } = await analyzer.client();
+    const sbj = 'svc.llm.analyzer-implant-2';
+    const reply = '_INBOX.analyzer-implant-2.llm.n1';
+    const payload = toBytes({ method: 'GET', path: '/x', contentType: 'text/plain', body: '' });
+    const aud = ['spiffe://city.example/service/llm'];
+    const record = caller.sign({ aud, sbj, rpl: reply, knd: 'tool.call', payload });
+    publish(analyzerNats, record, payload, sbj, reply);
+    const isAnswer = (entry: LedgerEntry) =>
+      entry.type === 'record' && entry.record.claims.par.includes(record.id);
+    await running.ledger.entry(isAnswer, since);
+    publish(analyzerNats, record, payload, sbj, reply);
+    expect(await refusal('RECORD_REPLAYED', since)).toMatchObject({
+      presented_by: 'analyzer-implant-2',
+      signed_by: analyzer.self.id,
       record: record.id,
     });
+    expect(entriesOf(running).filter(isAnswer)).toHaveLength(1);
     await twinPasses();
   });
 

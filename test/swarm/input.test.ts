@@ -39,18 +39,16 @@ const CALM = 60;
 function hostileCsv(): { readonly path: string; readonly rows: number } {
   const path = join(place.path, 'hostile.csv');
   const at = (minute: number) => new Date(Date.UTC(2026, 0, 2) + minute * 60_000).toISOString();
-  const calm = Array.from(
-    { length: CALM },
-    (_, minute) => `${at(minute)},${60 + (minute % 3)},calm`,
-  );
+  const calm = (from: number) =>
+    Array.from({ length: CALM }, (_, minute) => `${at(from + minute)},${60 + (minute % 3)},calm`);
   const rows = [
-    ...calm,
+    ...calm(0),
     ...BROKEN,
     // Out of order, then the incident with words that want to be obeyed.
     `${at(-500)},61,late`,
-    ...calm,
-    `${at(CALM)},5,"${HOSTILE}"`,
-    `${at(CALM + 1)},5,"${HOSTILE}"`,
+    ...calm(CALM),
+    `${at(2 * CALM)},5,"${HOSTILE}"`,
+    `${at(2 * CALM + 1)},5,"${HOSTILE}"`,
   ];
   writeFileSync(path, `timestamp,value,note\n${rows.join('\n')}\n`);
   return { path, rows: rows.length };
@@ -134,14 +132,16 @@ describe('a genuine sensor that says what no sensor says', { timeout: 60_000 }, 
     const since = running.ledger.size();
     nats.publish(SUBJECT, 'no record at all');
     nats.publish(SUBJECT, '{}', { headers: outgoing([['Custody', 'not.a.jws']]) });
-    nats.publish(SUBJECT, new Uint8Array(600_000));
+    nats.publish(SUBJECT, new Uint8Array(400_000));
+    // Larger ones do not even enter the broker.
+    expect(() => nats.publish(SUBJECT, new Uint8Array(8_000_000))).toThrow('max_payload');
     const all = () => running.ledger.refusals(since).map(({ refusal }) => refusal);
     await running.ledger.entry(() => all().reduce((sum, { count }) => sum + count, 0) >= 3, since);
     for (const refusal of all()) {
       expect(refusal).toMatchObject({ presented_by: 'sensor-implant-1', subject: SUBJECT });
       expect(refusal.signed_by).toBeUndefined();
     }
-    expect(new Set(all().map(({ code }) => code))).toContain('RECORD_TOO_LARGE');
+    expect(all().map(({ code }) => code)).toContain('RECORD_HEADER_MISSING');
     unharmed();
   });
 
@@ -201,7 +201,7 @@ describe('an input that cannot be read', () => {
         join(place.path, 'missing.csv'),
         /missing\.csv.*(no such file|does not exist|missing|not found)/i,
       ],
-      [folderPath, /folder\.csv.*(folder|directory|regular file)/i],
+      [folderPath, /folder\.csv.*not a file/],
       [empty, /empty\.csv.*empty/i],
     ] as const) {
       const refused = start({
