@@ -95,7 +95,9 @@ async function named(client: SwarmClient, given: string): Promise<LedgerEntry> {
     return entry;
   }
   const refusals = await client.newest({ kind: 'refusal', limit: MAX_ENTRIES });
-  const ofRefused = refusals.findLast((entry) => refusalOf(entry)?.record?.startsWith(given) === true);
+  const ofRefused = refusals.findLast(
+    (entry) => refusalOf(entry)?.record?.startsWith(given) === true,
+  );
   if (ofRefused !== undefined && given.length >= 3) return ofRefused;
   try {
     const id = await findRecord(client, given);
