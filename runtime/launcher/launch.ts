@@ -9,7 +9,7 @@ import { type StoredImage, storedDigest } from '../images/store.ts';
 import { executableFile, processStartTime, runningExecutable } from '../process-info.ts';
 import type { FromChild, StartMessage, ToChild } from '../process-protocol.ts';
 import { type Hardening, hardeningFlags } from './flags.ts';
-import { type Lifeline, parentDeathCommand } from './lifeline.ts';
+import { type Lifeline, parentDeathCommand, withoutCore } from './lifeline.ts';
 import { openProcessLog } from './log-file.ts';
 import { type ExitInfo, endProcess, type Readiness, type RunningProcess } from './running.ts';
 
@@ -56,7 +56,7 @@ const CHANNEL_FD = 3;
 const MAX_MESSAGE_BYTES = 256 * 1024;
 const EXEC_TIMEOUT_MS = 5000;
 
-/** setpriv replaces itself by Node within milliseconds; attested is only what runs after that. */
+/** Shell and setpriv replace themselves by Node within milliseconds; attested is what runs then. */
 async function replaced(child: ChildProcess, node: string): Promise<boolean> {
   if (process.platform !== 'linux' || child.pid === undefined) return true;
   const deadline = performance.now() + EXEC_TIMEOUT_MS;
@@ -157,10 +157,11 @@ export async function launch(
     ...(spec.readFiles === undefined ? {} : { readFiles: spec.readFiles }),
   });
   const args = [...flags, spec.image.main];
-  const [command, commandArgs] =
-    context.lifeline.kind === 'parent-death-signal'
+  const [command, commandArgs] = withoutCore(
+    ...(context.lifeline.kind === 'parent-death-signal'
       ? parentDeathCommand(context.lifeline.setpriv, context.node, args)
-      : [context.node, args];
+      : ([context.node, args] as const)),
+  );
   const log = openProcessLog(`${context.logs}/${spec.name}.log`);
   const child = spawn(command, commandArgs, {
     cwd: spec.image.folder,

@@ -55,3 +55,15 @@ export function parentDeathCommand(
 ): [string, string[]] {
   return [setpriv, [...KILL_WITH_PARENT, program, ...args]];
 }
+
+/** The shell's own variables are none of the program's. */
+const NO_CORE = 'unset PWD OLDPWD SHLVL; ulimit -c 0; exec "$@"';
+
+/**
+ * Command and arguments that run `program` with no core file, now or ever: a crash would write its
+ * memory, keys and seeds with it, into its working folder. That is the image store, which every agent
+ * may read, and with one uid any of them can make another crash.
+ */
+export function withoutCore(program: string, args: readonly string[]): [string, string[]] {
+  return ['/bin/sh', ['-c', NO_CORE, 'swarmproof', program, ...args]];
+}

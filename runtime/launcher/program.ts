@@ -2,7 +2,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { processStartTime } from '../process-info.ts';
-import { type Lifeline, parentDeathCommand, pipeCommand } from './lifeline.ts';
+import { type Lifeline, parentDeathCommand, pipeCommand, withoutCore } from './lifeline.ts';
 import { openProcessLog } from './log-file.ts';
 import { type ExitInfo, endProcess, type RunningProcess } from './running.ts';
 
@@ -24,10 +24,11 @@ export async function launchProgram(
   spec: ProgramSpec,
 ): Promise<Outcome<RunningProcess, 'SPAWN_FAILED'>> {
   const piped = spec.lifeline.kind === 'pipe';
-  const [command, args] =
-    spec.lifeline.kind === 'pipe'
+  const [command, args] = withoutCore(
+    ...(spec.lifeline.kind === 'pipe'
       ? pipeCommand(spec.program, spec.args)
-      : parentDeathCommand(spec.lifeline.setpriv, spec.program, spec.args);
+      : parentDeathCommand(spec.lifeline.setpriv, spec.program, spec.args)),
+  );
   const log = openProcessLog(`${spec.logs}/${spec.name}.log`);
   const options: SpawnOptions = {
     cwd: spec.cwd,

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hardeningFlags } from '#runtime/launcher/flags.ts';
+import { launchProgram } from '#runtime/launcher/program.ts';
 import { type Bench, createBench, nextMessage } from '../support.ts';
 
 let bench: Bench;
@@ -142,3 +143,30 @@ test('every process logs to its own file, 0600', async () => {
   expect(await running.ready).toBeUndefined();
   await expect(readFile(join(bench.folder, 'failing.log'))).resolves.toBeDefined();
 });
+
+test.runIf(process.platform === 'linux')(
+  'no process leaves a core file, which agents could read in the store',
+  async () => {
+    const limit = async (pid: number | string) =>
+      /^Max core file size +(\S+) +(\S+)/m.exec(await readFile(`/proc/${pid}/limits`, 'utf8'));
+    for (const hardening of ['sealed', 'plain'] as const) {
+      const running = await bench.run({ task: 'idle' }, hardening);
+      expect((await limit(running.pid))?.slice(1)).toEqual(['0', '0']);
+    }
+    const broker = await launchProgram({
+      name: 'sleep',
+      program: '/bin/sleep',
+      args: ['60'],
+      cwd: bench.folder,
+      logs: bench.folder,
+      lifeline: bench.context.lifeline,
+      untilReady: async (pid) => {
+        while ((await limit(pid))?.[2] !== '0') await new Promise(setImmediate);
+      },
+    });
+    if (!broker.ok) throw new Error(broker.detail);
+    expect(await broker.value.ready).toBe('ready');
+    broker.value.kill();
+    await broker.value.exited;
+  },
+);
