@@ -7,8 +7,12 @@ import { connect } from 'node:net';
  * names this PID as the peer. The child speaks only once that has happened.
  */
 const path = String((await once(process.stdin, 'data'))[0]).trim();
-const socket = connect(path);
+// Paused: what the issuer says first is for the child to read.
+const socket = connect(path).pause();
 await once(socket, 'connect');
+// Connections are accepted in their order: once the issuer speaks on a later one, it has looked at
+// who opened this one.
+await once(connect(path), 'data');
 const { _handle } = socket as unknown as { _handle: { fd: number } };
 const child = new URL('./child.ts', import.meta.url).pathname;
 const left = process.argv[2] === 'exit';

@@ -5,7 +5,7 @@ import { script, temporaryFolder } from './machine.ts';
 
 const RUN = new URL('../../../.ci/run', import.meta.url).pathname;
 
-let folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
   folder = temporaryFolder();
 });

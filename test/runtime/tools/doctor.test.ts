@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { examine, exitCodeOf, type Machine } from '#runtime/tools/doctor.mjs';
 import { script, temporaryFolder } from './machine.ts';
 
-let folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 beforeEach(() => {
   folder = temporaryFolder();
   script(join(folder.path, 'bin', 'nats-server'), 'echo "nats-server: v2.12.1"');

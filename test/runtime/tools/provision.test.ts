@@ -12,7 +12,7 @@ import { script, serve, temporaryFolder } from './machine.ts';
 const LIMITS = { connectMs: 30_000, idleMs: 30_000, totalMs: 60_000, maxBytes: 1024 * 1024 };
 const HASTY = { ...LIMITS, connectMs: 300, idleMs: 300 };
 
-let folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let closers: (() => Promise<void>)[] = [];
 let lines: string[] = [];
 

@@ -6,7 +6,7 @@ import { script, serve, temporaryFolder } from './machine.ts';
 const BROKER = 'echo "nats-server: v2.12.1"';
 const OPA = 'echo "Version: 1.19.1"';
 
-let folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let release: Awaited<ReturnType<typeof serve>>;
 let asked: string[] = [];
 let said: string[] = [];

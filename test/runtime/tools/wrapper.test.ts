@@ -7,7 +7,7 @@ import { script, temporaryFolder } from './machine.ts';
 
 const ROOT = new URL('../../..', import.meta.url).pathname;
 
-let folder = temporaryFolder();
+let folder: ReturnType<typeof temporaryFolder>;
 let started: ChildProcess[] = [];
 beforeEach(() => {
   folder = temporaryFolder();
