@@ -4,7 +4,6 @@ import { Command } from 'commander';
 import { findingSchema } from '#agents/finding.ts';
 import { fromBytes } from '#agents/json.ts';
 import type { RecordEntry } from '#custody/ledger/entry.ts';
-import { renderTree } from '#custody/tree.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
 import { CLAIMS, type Claim, observed } from '../demo/claims.ts';
 import {
@@ -21,6 +20,7 @@ import { leftBehind } from '../demo/remains.ts';
 import { type Interrupt, onInterrupt } from '../interrupt.ts';
 import { orderOf, readingValue } from '../narration.ts';
 import { paint, print, printJson, UserError } from '../output.ts';
+import { ancestryLines } from '../story/ancestry.ts';
 import { buildImages } from '../wiring/images.ts';
 import { type RunningSwarm, startSwarm } from '../wiring/swarm.ts';
 import { observeWorksState } from '../wiring/works-observer.ts';
@@ -187,7 +187,10 @@ async function tell(running: RunningSwarm, interrupt: Interrupt, story: Story): 
   const ancestry = judged(running, action);
   story.say();
   story.say(`Who did it, because of whom: action ${action.record.id.slice(0, 6)}`);
-  if (ancestry !== undefined) for (const line of renderTree(ancestry)) story.say(`  ${line}`);
+  if (ancestry !== undefined) {
+    const records = ledger.ancestry(action.record.id);
+    for (const line of ancestryLines({ ancestry, records }, { full: false })) story.say(line);
+  }
   if (ancestry?.proven !== true) throw new UserError(`not observed: ${CLAIMS.tree}`);
   story.note('tree', `${ancestry.hops.length} hops`);
   const counts = ledger.counts();

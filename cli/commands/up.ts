@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Command, Option } from 'commander';
 import { onInterrupt } from '../interrupt.ts';
 import { narrate } from '../narration.ts';
-import { paint, print, printJson } from '../output.ts';
+import { paint, print } from '../output.ts';
 import { serveSwarm } from '../wiring/control.ts';
 import { whenIdle } from '../wiring/idle.ts';
 import { buildImages } from '../wiring/images.ts';
@@ -56,7 +56,7 @@ export function upCommand(): Command {
         ]);
         stopNarration();
         const counts = running.ledger.counts();
-        if (options.json === true) printJson({ counts });
+        if (options.json === true) print(JSON.stringify({ counts }));
         else print(`Records ${counts.entries}, refusals ${counts.refusals}; stopping`);
       } finally {
         await control.close();
@@ -67,9 +67,12 @@ export function upCommand(): Command {
 
 function welcome({ swarm, status }: RunningSwarm, seconds: number): void {
   const { processes } = status();
-  print(
-    `${paint('bold', 'Swarmproof')}: ${swarm.name}    ${processes.length} processes, each with its own SVID    ready in ${seconds.toFixed(1)} s`,
-  );
+  const ready = processes.filter(({ state }) => state === 'ready').length;
+  const count =
+    ready === processes.length
+      ? `${ready} processes, each with its own SVID`
+      : `${ready} of ${processes.length} processes ready`;
+  print(`${paint('bold', 'Swarmproof')}: ${swarm.name}    ${count}    ${seconds.toFixed(1)} s`);
   for (const one of processes.filter(({ state }) => state === 'quarantined')) {
     print(paint('yellow', `quarantined ${one.name}: ${one.detail ?? ''}`));
   }

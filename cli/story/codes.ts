@@ -4,6 +4,7 @@ import { PEER_CODES, SVID_CODES } from '#identity/codes.ts';
 import { ISSUER_CODES } from '#identity/issuer/codes.ts';
 import { POLICY_CODES } from '#policy/codes.ts';
 import { SERVICE_CODES } from '#services/codes.ts';
+import { WIRING_CODES } from '../codes.ts';
 
 /** What gave a code: the place where something was refused. */
 export type Place = 'ledger' | 'gate' | 'workload-api' | 'door' | 'policy' | 'service';
@@ -32,6 +33,7 @@ const TABLES: readonly (readonly [Place, Readonly<Record<string, Entry>>])[] = [
   ['gate', SVID_CODES],
   ['gate', PEER_CODES],
   ['service', SERVICE_CODES],
+  ['service', WIRING_CODES],
 ];
 
 /** The meaning of a code in its layer's table; `undefined` when no table has it. */

@@ -12,6 +12,8 @@ export interface Recorder {
   denied(pid: number, detail: string): void;
   /** A gate let a connection not in; who it was is not known, or not proven. */
   gateRefused(gate: string, code: string): void;
+  /** From now on refusals are not recorded: processes that are being stopped leave as they can. */
+  ending(): void;
   /** What was refused before the bus was there is recorded now. */
   attach(bus: Pick<BusClient, 'record'>): void;
   close(): Promise<void>;
@@ -22,6 +24,7 @@ const CODE = /^([A-Z][A-Z0-9_]{2,63}):/;
 
 export function createRecorder(clock: () => number): Recorder {
   const tally = createRefusalTally({ clock });
+  let ending = false;
   let bus: Pick<BusClient, 'record'> | undefined;
 
   async function flush(all: boolean): Promise<void> {
@@ -38,11 +41,17 @@ export function createRecorder(clock: () => number): Recorder {
   timer.unref();
 
   return {
+    ending: () => {
+      ending = true;
+    },
     denied: (pid, detail) => {
+      if (ending) return;
       const code = CODE.exec(detail)?.[1] ?? 'WORKLOAD_DENIED';
       tally.add({ code, presented_by: `pid-${pid}`, subject: 'workload-api' });
     },
-    gateRefused: (gate, code) => tally.add({ code, presented_by: 'unknown', subject: gate }),
+    gateRefused: (gate, code) => {
+      if (!ending) tally.add({ code, presented_by: 'unknown', subject: gate });
+    },
     attach: (to) => {
       bus = to;
       void flush(false);

@@ -200,6 +200,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       }),
     );
     const stop = async (): Promise<void> => {
+      recorder.ending();
       for (const end of endings.splice(0)) end();
       await running.stop();
       issuer.close();
