@@ -65,12 +65,19 @@ export function isNode(value: unknown): value is SyntaxNode {
   return typeof value === 'object' && value !== null && 'type' in value;
 }
 
+/** Several rules of one test file look at the same sources. */
+const trees = new Map<string, SyntaxNode[]>();
+
 /** The tree of a file. @throws Error when it does not parse: then no rule can speak about it. */
 export function treeOf({ path, text }: Source): SyntaxNode[] {
+  const known = trees.get(`${path} ${text}`);
+  if (known !== undefined) return known;
   const parsed = parseSync(path, text);
   const problem = parsed.errors.find(({ severity }) => severity === 'Error');
   if (problem !== undefined) throw new Error(`${path}: ${problem.message}`);
-  return [...walk(parsed.program)];
+  const tree = [...walk(parsed.program)];
+  trees.set(`${path} ${text}`, tree);
+  return tree;
 }
 
 export interface Imported {
