@@ -1,8 +1,6 @@
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { CHECKOUT } from '#cli/wiring/checkout.ts';
 import { buildImages, IMAGE_CACHE } from '#cli/wiring/images.ts';
 import { type RunningSwarm, startSwarm } from '#cli/wiring/swarm.ts';
@@ -20,18 +18,9 @@ export function folder(): { readonly path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 
-/** The images, built and signed once: of two test files at a time, one waits for the other. */
+/** The images as they are used in earnest, built and signed where the sources have changed. */
 export async function images(): Promise<void> {
-  await mkdir(join(CHECKOUT, '.swarmproof'), { recursive: true });
-  const lock = new DatabaseSync(join(CHECKOUT, '.swarmproof', 'test-images.lock'), {
-    timeout: 50_000,
-  });
-  try {
-    lock.exec('BEGIN EXCLUSIVE');
-    await buildImages(() => {});
-  } finally {
-    lock.close();
-  }
+  await buildImages(() => {});
 }
 
 /** Images with a test's own program in the place of a role, signed as CI would sign it. */
