@@ -10,7 +10,7 @@ import { executableFile, processStartTime, runningExecutable } from '../process-
 import type { FromChild, StartMessage, ToChild } from '../process-protocol.ts';
 import { type Hardening, hardeningFlags } from './flags.ts';
 import { type Lifeline, parentDeathCommand, withoutCore } from './lifeline.ts';
-import { openProcessLog } from './log-file.ts';
+import { openProcessLog, plainText } from './log-file.ts';
 import { type ExitInfo, endProcess, type Readiness, type RunningProcess } from './running.ts';
 
 export interface LaunchSpec {
@@ -83,7 +83,8 @@ async function claimsOf(
 function parseFromChild(line: string): FromChild | undefined {
   try {
     const message: unknown = JSON.parse(line);
-    return isFromChild(message) ? message : undefined;
+    if (!isFromChild(message)) return undefined;
+    return 'detail' in message ? { ...message, detail: plainText(message.detail) } : message;
   } catch {
     return undefined;
   }
@@ -179,13 +180,13 @@ export async function launch(
   let fatal: string | undefined;
   let quarantine: string | undefined;
   const receive = (message: FromChild): void => {
-    if (message.type === 'fatal') fatal = message.detail.slice(0, 500);
+    if (message.type === 'fatal') fatal = message.detail;
     if (message.type === 'ready') {
       quarantine = undefined;
       ready.resolve('ready');
     }
     if (message.type === 'quarantined') {
-      quarantine = message.detail.slice(0, 500);
+      quarantine = message.detail;
       ready.resolve('quarantined');
     }
     for (const listener of listeners) listener(message);

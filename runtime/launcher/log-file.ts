@@ -6,6 +6,13 @@ export const MAX_LOG_BYTES = 4 * 1024 * 1024;
 const TAIL_BYTES = 2048;
 const TAIL_LINES = 3;
 
+const MAX_DETAIL = 500;
+
+/** What a process said, for a person's terminal: one short line in which nothing is obeyed. */
+export function plainText(text: string, limit: number = MAX_DETAIL): string {
+  return text.slice(0, limit).replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu, '?');
+}
+
 export interface ProcessLog {
   readonly path: string;
   /** Writes a stream's output until it ends. */
@@ -61,7 +68,11 @@ export function openProcessLog(path: string, maxBytes: number = MAX_LOG_BYTES): 
       stream.on('data', write);
       stream.on('error', () => {});
     },
-    tail: () => last.toString('utf8').trimEnd().split('\n').slice(-TAIL_LINES).join(' | '),
+    tail: () =>
+      plainText(
+        last.toString('utf8').trimEnd().split('\n').slice(-TAIL_LINES).join(' | '),
+        TAIL_BYTES,
+      ),
     close,
   };
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { step, useStage } from './stage.ts';
 
 const { attested, gone, worker, supervise, event, stateOf } = useStage();
@@ -72,9 +72,21 @@ describe('a swarm', () => {
       const ended = await event('rogue', 'exited');
       expect(ended).toMatchObject({ signal: 'SIGKILL', expected: false });
       expect(ended.detail).toContain('said over its channel');
-      expect(stateOf('honest')).toMatchObject({ state: 'ready', restarts: 0, report: { n: 1 } });
+      const honest = { state: 'ready', restarts: 0, report: { n: 1 } };
+      await vi.waitFor(() => expect(stateOf('honest')).toMatchObject(honest));
     },
   );
+
+  test('shows what a process says of itself without what a terminal would obey', async () => {
+    const says = (detail: string) => `${JSON.stringify({ type: 'quarantined', detail })}\n`;
+    const supervisor = supervise([
+      worker('rogue', [], { task: 'idle', garble: says('\u001b[2J\u202e all \n is well') }),
+      worker('honest', [], { task: 'idle', garble: says('NO_ENTRY: é') }),
+    ]);
+    await supervisor.start();
+    expect((await event('rogue', 'quarantined')).detail).toBe('?[2J? all ? is well');
+    expect((await event('honest', 'quarantined')).detail).toBe('NO_ENTRY: é');
+  });
 
   test('starts a process that was killed with -9 again, and attests it again', async () => {
     const supervisor = supervise([worker('a'), worker('b')]);
