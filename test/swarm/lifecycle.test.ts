@@ -3,6 +3,8 @@ import { readdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { whenIdle } from '#cli/wiring/idle.ts';
+import { observeWorksState } from '#cli/wiring/works-observer.ts';
 import { entriesOf } from './account.ts';
 import { ACTION, ANALYZER, folder, images, start, survivors, swarmFile } from './city.ts';
 import { type Cli, pidsIn, statusOf, swarmproof } from './cli.ts';
@@ -108,16 +110,18 @@ describe('the life of a swarm', { timeout: 90_000 }, () => {
   test('a second start on a folder finds its state: the ledger grows on, city works keep theirs', async () => {
     const runPath = join(place.path, 'again');
     const first = await start({ file, runPath });
-    await first.ledger.entry(
-      (entry) => entry.type === 'record' && entry.record.claims.knd === 'act',
-    );
+    await whenIdle(first);
+    const works = await observeWorksState(first.observe);
+    expect(works.orders).toHaveLength(1);
     await first.stop();
-    const held = entriesOf(first).map((entry) => entry.index);
+    const before = entriesOf(first).map(({ index }) => index);
     const second = await start({ file, runPath });
     try {
       const entries = entriesOf(second);
-      expect(entries.length).toBeGreaterThanOrEqual(held.length);
+      expect(entries.length).toBeGreaterThanOrEqual(before.length);
       expect(entries.map(({ index }) => index)).toEqual(entries.map((_entry, index) => index));
+      const kept = await observeWorksState(second.observe);
+      expect(kept.orders.slice(0, 1)).toEqual(works.orders);
       const known = entries.length;
       const next = await second.ledger.entry(({ index }) => index >= known, known);
       expect(next.index).toBe(known);
