@@ -1,4 +1,5 @@
 import type { BusClient } from '#bus/client/bus-client.ts';
+import { GATE_CODES } from '#bus/codes.ts';
 import { encodeAck } from '#custody/ack.ts';
 import { createRefusalTally } from '#custody/refusals.ts';
 
@@ -10,7 +11,10 @@ import { createRefusalTally } from '#custody/refusals.ts';
 export interface Recorder {
   /** `detail` begins with a code: `NOT_LAUNCHED: …`. */
   denied(pid: number, detail: string): void;
-  /** A gate let a connection not in; who it was is not known, or not proven. */
+  /**
+   * A gate let a connection not in; who it was is not known, or not proven. Of any other process,
+   * and with a code that no gate gives, nothing is recorded: it would be this process's word.
+   */
   gateRefused(gate: string, code: string): void;
   /** From now on refusals are not recorded: processes that are being stopped leave as they can. */
   ending(): void;
@@ -20,6 +24,7 @@ export interface Recorder {
 }
 
 const FLUSH_EVERY_MS = 1000;
+const GATES: ReadonlySet<string> = new Set(['gate-a', 'gate-b']);
 const CODE = /^([A-Z][A-Z0-9_]{2,63}):/;
 
 export function createRecorder(clock: () => number): Recorder {
@@ -50,7 +55,8 @@ export function createRecorder(clock: () => number): Recorder {
       tally.add({ code, presented_by: `pid-${pid}`, subject: 'workload-api' });
     },
     gateRefused: (gate, code) => {
-      if (!ending) tally.add({ code, presented_by: 'unknown', subject: gate });
+      if (ending || !GATES.has(gate) || !Object.hasOwn(GATE_CODES, code)) return;
+      tally.add({ code, presented_by: 'unknown', subject: gate });
     },
     attach: (to) => {
       bus = to;

@@ -54,6 +54,7 @@ const CHANNEL = { NODE_CHANNEL_FD: '3', NODE_CHANNEL_SERIALIZATION_MODE: 'json' 
 const CHANNEL_FD = 3;
 /** What a process says of itself fits many times over. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
+const CODE = /^[A-Z][A-Z0-9_]{2,63}$/;
 const EXEC_TIMEOUT_MS = 5000;
 
 /** Shell and setpriv replace themselves by Node within milliseconds; attested is what runs then. */
@@ -101,6 +102,7 @@ function isFromChild(message: unknown): message is FromChild {
       return (
         'code' in message &&
         typeof message.code === 'string' &&
+        CODE.test(message.code) &&
         'detail' in message &&
         typeof message.detail === 'string'
       );

@@ -59,6 +59,7 @@ describe('a swarm', () => {
   test.each([
     ['no JSON', 'this is no message\n'],
     ['no message of a process', '{"cmd":"NODE_HANDLE_ACK"}\n'],
+    ['a refusal without a code', '{"type":"refused","code":"\\ud800","detail":""}\n'],
     ['no UTF-8', '\u0000{"type":"ready"\ud800\n'],
     ['longer than any message', `"${'a'.repeat(300 * 1024)}`],
   ])(
