@@ -1,5 +1,6 @@
 import { cpus, loadavg } from 'node:os';
 import { benchBus, type Measure } from './bus.ts';
+import { benchLlmCall } from './llm-call.ts';
 import { benchPolicy } from './policy.ts';
 import { benchRecord } from './record.ts';
 import { benchServices } from './services.ts';
@@ -10,6 +11,7 @@ const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   record: benchRecord,
   policy: benchPolicy,
   services: benchServices,
+  'llm-call': benchLlmCall,
   bus: benchBus,
   swarm: benchSwarm,
 };
