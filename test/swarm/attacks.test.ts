@@ -3,17 +3,16 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { toBytes } from '#agents/json.ts';
 import type { BusClient } from '#bus/client/bus-client.ts';
-import { recordHeaders } from '#bus/client/envelope.ts';
-import { type NatsConnection, outgoing } from '#bus/client/nats.ts';
+import type { NatsConnection } from '#bus/client/nats.ts';
 import type { RunningSwarm } from '#cli/wiring/swarm.ts';
 import type { RefusalPayload } from '#custody/ack.ts';
 import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import { createRecordSigner, type RecordDraft } from '#custody/record/sign.ts';
-import type { SignedRecord } from '#custody/record.ts';
 import { violation } from '#test/support/swarm.ts';
-import { entriesOf, isMessage, isRecord } from './account.ts';
+import { entriesOf, isRecord } from './account.ts';
 import { ACTION, ANALYZER, folder, imagesWith, start, swarmFile } from './city.ts';
 import { type Foothold, footholds } from './foothold.ts';
+import { captured, publish, readingOf } from './forge.ts';
 
 const place = folder();
 const runPath = join(place.path, 'run');
@@ -60,30 +59,8 @@ afterAll(async () => {
 let row = 0;
 function draft(more: Partial<RecordDraft> = {}): RecordDraft {
   row += 1;
-  const payload = toBytes({
-    type: 'reading',
-    id: `sensor-implant-1:attack:${row}`,
-    row,
-    measure: 'speed',
-    at: new Date(Date.UTC(2026, 0, 1)).toISOString(),
-    value: 60,
-    late: false,
-  });
+  const payload = readingOf('sensor-implant-1', row);
   return { aud: [ROLE], sbj: OWN, knd: 'root', payload, ...more };
-}
-
-/** Publishes a record as it was signed, or with other bytes, on its subject or another. */
-function publish(
-  nats: NatsConnection,
-  record: SignedRecord,
-  payload: Uint8Array,
-  subject = record.claims.sbj,
-  reply?: string,
-): void {
-  nats.publish(subject, payload, {
-    headers: outgoing(recordHeaders(record, { chain: true })),
-    ...(reply === undefined ? {} : { reply }),
-  });
 }
 
 /** The next refusal of that code in the ledger, made by a door or by the ledger itself. */
@@ -176,19 +153,9 @@ describe('what a door refuses, and records with both names', () => {
   });
 
   test('a captured reading of another sensor is refused as its, presented by the thief', async () => {
-    const captured = await running.ledger.entry((entry) =>
-      isMessage(entry, 'north.reading.sensor-cam-1'),
-    );
-    if (captured.type !== 'record') throw new Error('no record');
-    const { record, salt, payload = new Uint8Array() } = captured;
-    const chain = running.ledger.chain(record.thumbprint) ?? [];
+    const { record, payload } = await captured(running, 'north.reading.sensor-cam-1');
     const since = running.ledger.size();
-    publish(
-      sensorNats,
-      { id: record.id, jws: record.jws, salt, claims: record.claims, chain },
-      payload,
-      OWN,
-    );
+    publish(sensorNats, record, payload, OWN);
     await running.ledger.entry(() => running.ledger.refusals(since).length > 0, since);
     const refused = running.ledger.refusals(since)[0]?.refusal;
     expect(refused).toMatchObject({ presented_by: 'sensor-implant-1', signed_by: VICTIM });
@@ -284,18 +251,8 @@ describe('what a door refuses, and records with both names', () => {
 describe('what the ledger refuses', () => {
   test('a genuine record of another, submitted by somebody who saw it', async () => {
     const since = running.ledger.size();
-    const captured = await running.ledger.entry((entry) =>
-      isMessage(entry, 'north.reading.sensor-cam-1'),
-    );
-    if (captured.type !== 'record') throw new Error('no record');
-    const { record, salt, payload = new Uint8Array() } = captured;
-    const chain = running.ledger.chain(record.thumbprint) ?? [];
-    publish(
-      sensorNats,
-      { id: record.id, jws: record.jws, salt, claims: record.claims, chain },
-      payload,
-      'custody.append.sensor-implant-1',
-    );
+    const { record, payload } = await captured(running, 'north.reading.sensor-cam-1');
+    publish(sensorNats, record, payload, 'custody.append.sensor-implant-1');
     expect(await refusal('LEDGER_NOT_OWN_RECORD', since)).toMatchObject({
       presented_by: sensor.self.id,
       signed_by: VICTIM,
