@@ -104,7 +104,8 @@ describe('peer credentials', () => {
     }
   });
 
-  test.skipIf(!namespaces)('a caller outside the PID namespace (PID 0) is refused', async () => {
+  test('a caller outside the PID namespace (PID 0) is refused', async ({ skip }) => {
+    skip(!namespaces, 'this user may make no PID namespace');
     const inner = join(folder, 'inner');
     const reader = new URL('./peer-reader.ts', import.meta.url).pathname;
     const unshare = ['--pid', '--fork', '--kill-child', '--mount-proc'];
@@ -132,57 +133,53 @@ describe('peer credentials', () => {
     });
   }
 
-  test.skipIf(process.platform !== 'linux')(
-    'a kernel without pidfds: start time decides, and it is said',
-    async () => {
-      const old = openPeerCredentials(
-        'linux',
-        withPidfd(() => -92),
-      );
-      if (!old.ok) throw new Error(old.detail);
-      expect(old.value.capability).toBe('start-time');
-      const read = new Promise<Outcome<Peer>>((resolve) => {
-        accepted = (socket) => {
-          const { _handle } = socket as unknown as { _handle: { fd: number } };
-          resolve(old.value.read(_handle.fd));
-        };
-      });
-      const child = spawn(process.execPath, ['-e', CONNECT, path]);
-      const peer = await read;
-      if (!peer.ok) throw new Error(peer.detail);
-      expect(peer.value).toMatchObject({ pid: child.pid });
-      expect(peer.value.check().ok).toBe(true);
-      const gone = once(child, 'exit');
-      child.kill('SIGKILL');
-      await gone;
-      expect(peer.value.check()).toMatchObject({ code: 'PEER_GONE' });
-    },
-  );
+  test('a kernel without pidfds: start time decides, and it is said', async ({ skip }) => {
+    skip(process.platform !== 'linux', 'Linux alone has pidfds');
+    const old = openPeerCredentials(
+      'linux',
+      withPidfd(() => -92),
+    );
+    if (!old.ok) throw new Error(old.detail);
+    expect(old.value.capability).toBe('start-time');
+    const read = new Promise<Outcome<Peer>>((resolve) => {
+      accepted = (socket) => {
+        const { _handle } = socket as unknown as { _handle: { fd: number } };
+        resolve(old.value.read(_handle.fd));
+      };
+    });
+    const child = spawn(process.execPath, ['-e', CONNECT, path]);
+    const peer = await read;
+    if (!peer.ok) throw new Error(peer.detail);
+    expect(peer.value).toMatchObject({ pid: child.pid });
+    expect(peer.value.check().ok).toBe(true);
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+    expect(peer.value.check()).toMatchObject({ code: 'PEER_GONE' });
+  });
 
-  test.skipIf(credentials.capability !== 'pidfd')(
-    'where the kernel has pidfds, a peer without one is a dead peer',
-    async () => {
-      let probed = false;
-      const opened = openPeerCredentials(
-        'linux',
-        withPidfd((native, fd) => {
-          if (probed) return -3;
-          probed = true;
-          return native.socketOption(fd, 1, 77, 4);
-        }),
-      );
-      if (!opened.ok) throw new Error(opened.detail);
-      const refused = new Promise<Outcome<Peer>>((resolve) => {
-        accepted = (socket) => {
-          const { _handle } = socket as unknown as { _handle: { fd: number } };
-          resolve(opened.value.read(_handle.fd));
-        };
-      });
-      const socket = connect(path);
-      expect(await refused).toMatchObject({ ok: false, code: 'PEER_GONE' });
-      socket.destroy();
-    },
-  );
+  test('where the kernel has pidfds, a peer without one is a dead peer', async ({ skip }) => {
+    skip(credentials.capability !== 'pidfd', 'this kernel has no SO_PEERPIDFD');
+    let probed = false;
+    const opened = openPeerCredentials(
+      'linux',
+      withPidfd((native, fd) => {
+        if (probed) return -3;
+        probed = true;
+        return native.socketOption(fd, 1, 77, 4);
+      }),
+    );
+    if (!opened.ok) throw new Error(opened.detail);
+    const refused = new Promise<Outcome<Peer>>((resolve) => {
+      accepted = (socket) => {
+        const { _handle } = socket as unknown as { _handle: { fd: number } };
+        resolve(opened.value.read(_handle.fd));
+      };
+    });
+    const socket = connect(path);
+    expect(await refused).toMatchObject({ ok: false, code: 'PEER_GONE' });
+    socket.destroy();
+  });
 
   test('platforms without peer credentials are refused, never served unauthenticated', () => {
     for (const platform of ['win32', 'freebsd', 'aix']) {

@@ -48,9 +48,10 @@ function opensslSays(vector: Vector): string {
   return result.status === 2 ? 'rejects' : `${result.status}: ${result.error} ${result.stderr}`;
 }
 
-describe.skipIf(!present)('openssl verify -x509_strict agrees (X-09, XV-01)', () => {
+describe('openssl verify -x509_strict agrees (X-09, XV-01)', () => {
   const cited = readVectors().filter(({ openssl }) => openssl !== undefined);
-  test.each(cited)('$openssl $name', (vector) => {
+  test.for(cited)('$openssl $name', (vector, { skip }) => {
+    skip(!present, 'there is no openssl on the PATH');
     expect(opensslSays(vector)).toBe(vector.openssl);
   });
 });
