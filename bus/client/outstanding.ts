@@ -15,6 +15,8 @@ export interface Outstanding {
   record: SignedRecord;
   /** Milliseconds; when its bytes go again. */
   due: number;
+  /** How often they went again because no acknowledgement came in time. */
+  repeats: number;
 }
 
 export interface AckEffect {

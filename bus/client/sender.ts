@@ -93,8 +93,10 @@ export function createSender(options: {
     const { record } = item;
     const headers: HeaderPairs = [
       ...recordHeaders(record, { chain, propagate: options.propagate }),
-      // The own token inside: nobody else can have taken this id before.
-      ['Nats-Msg-Id', `${self.token}.${record.id}`],
+      // The own token inside: nobody else can have taken this id before. A repetition that nobody
+      // acknowledged has an id of its own: the stream may have delivered the one before to a
+      // process that was killed, and would drop this one as known.
+      ['Nats-Msg-Id', `${self.token}.${record.id}.${item.repeats}`],
     ];
     link.publish({ subject: record.claims.sbj, payload: item.payload, headers });
   }
@@ -144,6 +146,7 @@ export function createSender(options: {
           signatures: new Set([record.claims.rsq]),
           record,
           due: 0,
+          repeats: 0,
         };
       } catch (error) {
         places.leave();
@@ -179,6 +182,7 @@ export function createSender(options: {
       const now = clock();
       for (const item of open) {
         if (item.due > now) continue;
+        item.repeats += 1;
         if (expired(item)) signAgain(item, false);
         else publish(item, true);
       }
