@@ -52,7 +52,12 @@ export function createBrokerUpkeep(options: {
       // No issuer at this moment: the files stay as they are, and are looked at again.
       if (!trust.ok) return false;
       if (fingerprint(trust.value) === roots && now.getTime() < due) return false;
-      return (await provide()).ok;
+      try {
+        return (await provide()).ok;
+      } catch {
+        // A full disk, say: the old certificate serves on, and a minute later this is tried again.
+        return false;
+      }
     },
   };
 }

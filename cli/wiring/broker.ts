@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { rm, writeFile } from 'node:fs/promises';
+import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createNKey } from '#bus/gate/nkey.ts';
 import { renderServerConfig } from '#bus/server-config.ts';
@@ -39,11 +39,13 @@ export async function writeBrokerFiles(
     ['server-key.pem', svid.key.export({ format: 'pem', type: 'pkcs8' }).toString()],
     ['ca.pem', roots],
   ];
+  // All are written before the first takes its place: a full disk leaves the old ones as they are.
   for (const [name, content] of files) {
-    const path = join(run.nats, name);
-    await rm(path, { force: true });
-    await writeFile(path, content, { mode: 0o600, flag: 'wx' });
+    const aside = join(run.nats, `${name}.new`);
+    await rm(aside, { force: true });
+    await writeFile(aside, content, { mode: 0o600, flag: 'wx' });
   }
+  for (const [name] of files) await rename(join(run.nats, `${name}.new`), join(run.nats, name));
 }
 
 export interface BrokerOptions {

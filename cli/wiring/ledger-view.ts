@@ -6,6 +6,10 @@ import { createBook } from '#custody/ledger/book.ts';
 import { decodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import { createQueries, type LedgerQueries } from '#custody/ledger/queries.ts';
 
+/** Entries come in bursts: one reading takes many. */
+const HINT_MS = 20;
+const LOOKS = 50;
+
 /** A reader's copy of the ledger: every stored entry, in order, as it is appended. */
 export interface LedgerView extends LedgerQueries {
   /** Calls back for each entry after it is in the copy. Returns the function that stops it. */
@@ -20,36 +24,54 @@ export async function openLedgerView(link: BusLink, self: Member): Promise<Ledge
   const book = createBook();
   const listeners = new Set<(entry: LedgerEntry) => void>();
   let reading: Promise<void> | undefined;
+  let behind = false;
+  let hinted = false;
+  /** Entries that the ledger said there are. */
+  let promised = 0;
 
-  function take(bytes: Uint8Array): 'taken' | 'known' | 'gap' {
+  function take(bytes: Uint8Array): void {
     const entry = decodeEntry(bytes);
-    if (!entry.ok) return 'gap';
-    if (entry.value.index < book.entries.length) return 'known';
-    if (entry.value.index > book.entries.length) return 'gap';
+    if (!entry.ok || entry.value.index !== book.entries.length) return;
     book.add(entry.value);
     for (const listener of listeners) listener(entry.value);
-    return 'taken';
   }
 
   async function catchUp(): Promise<void> {
-    for await (const bytes of storage.read(book.entries.length)) take(bytes);
+    do {
+      behind = false;
+      for await (const bytes of storage.read(book.entries.length)) take(bytes);
+    } while (behind);
   }
 
-  /** One reading at a time; who finds a gap meanwhile is served by the one that runs. */
+  /** One reading at a time; who finds more meanwhile is served by the one that runs. */
   function read(): Promise<void> {
+    behind = true;
     reading ??= catchUp().finally(() => {
       reading = undefined;
     });
     return reading;
   }
 
-  // Live entries are a hint of what is stored: a lost one shows as a gap, and the stream is read.
+  function look(tries: number): void {
+    if (hinted) return;
+    hinted = true;
+    setTimeout(async () => {
+      hinted = false;
+      await read().catch(() => undefined);
+      // Published, and not stored yet: it will be, or the ledger publishes it again.
+      if (book.entries.length < promised && tries > 0) look(tries - 1);
+    }, HINT_MS);
+  }
+
+  // What the ledger publishes is only a hint: an entry is one when storage holds it, and a ledger
+  // that fails between the two may give its index to another.
   link.subscribe(LEDGER_SUBJECT, undefined, ({ data }) => {
-    if (reading === undefined && take(data) === 'gap') void read().catch(() => undefined);
+    const entry = decodeEntry(data);
+    if (entry.ok) promised = Math.max(promised, entry.value.index + 1);
+    look(LOOKS);
   });
   link.onRenewed(() => void read().catch(() => undefined));
   await link.flush();
-  await read();
   await read();
 
   const view: LedgerView = {

@@ -24,7 +24,7 @@ export interface McpDeps {
   readonly authorize: Authorize;
   readonly tools: readonly Tool[];
   readonly callWorks: CallWorks;
-  /** Accepts when witnesses have seen the record; asked before a high-risk tool runs. */
+  /** Accepts when the ledger holds the record; asked before a tool runs that moves something. */
   readonly witnessed: (cause: RecordId) => Promise<Outcome<void>>;
 }
 
@@ -119,7 +119,8 @@ async function callTool(
   });
   decided(request, decision);
   if (!decision.allow) return toolError(denialBody(decision));
-  if (tool.highRisk) {
+  // The ledger accepts one act per cause and tool: what acts before it has spoken acts twice.
+  if (!tool.readOnly) {
     const seen = await deps.witnessed(peer.recordId);
     if (!seen.ok) return toolError(errorBody('CAUSE_NOT_WITNESSED', seen.detail));
   }

@@ -106,8 +106,12 @@ test('an act that calls no tool, or one without a name, is refused; a plain ques
   expect((await door(verified(ACTION, list))).response.status).toBe(200);
 });
 
-test('a high-risk tool waits for the witnesses; one that is not runs without them', async () => {
+test('a tool that moves something waits for the ledger; one that only reads does not', async () => {
   const { works, call } = city({ witnessed: false });
+  // Of high risk or not: before the ledger has spoken, one cause could be acted upon twice.
+  expect(await call('signal.set_plan', { plan: 'B' }, [])).toMatchObject({
+    value: { done: false, refusal: { code: 'CAUSE_NOT_WITNESSED' } },
+  });
   expect(await call('valve.set', { delta_pct: 5 }, [])).toMatchObject({
     value: { done: false, refusal: { code: 'CAUSE_NOT_WITNESSED' } },
   });
