@@ -76,7 +76,6 @@ describe('the life of a swarm', { timeout: 90_000 }, () => {
   });
 
   test('two swarms side by side: neither sees the other, and a second up on a folder is refused in one line', async () => {
-    const temporary = readdirSync(tmpdir());
     const before = performance.now();
     const [left, right] = [up('left'), up('right')];
     await Promise.all([left.said('"action"'), right.said('"action"')]);
@@ -103,8 +102,7 @@ describe('the life of a swarm', { timeout: 90_000 }, () => {
     expect((await right.ended).code).toBe(0);
     expect(await survivors(pidsIn(two), 0)).toEqual([]);
     expect(mentioning(place.path)).toEqual([]);
-    const fresh = readdirSync(tmpdir()).filter((name) => !temporary.includes(name));
-    expect(fresh.filter((name) => name.startsWith('swarmproof-'))).toEqual([]);
+    expect(leftovers('right')).toEqual([]);
   });
 
   test('a second start on a folder finds its state: the ledger grows on, city works keep theirs', async () => {
