@@ -33,7 +33,7 @@ const TICK_MS = 500;
 export async function createBusClient(options: BusClientOptions): Promise<BusClient> {
   const { self, directory, source, clock, random, propagate } = options;
   const uniform = () => Buffer.from(random(4)).readUInt32LE() / 2 ** 32;
-  const startedAt = clock();
+  const startedAt = options.startedAt ?? clock();
   const link = await openLink({
     source,
     url: options.url,
@@ -170,9 +170,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   await link.flush();
   // `iat` counts whole seconds, so a door refuses what was signed in the second of its own start.
   // Who is told that this client is ready shall not meet that.
-  await new Promise((resolve) =>
-    setTimeout(resolve, Math.max(1, wholeSecond(startedAt) - clock())),
-  );
+  const early = wholeSecond(startedAt) - clock();
+  if (early > 0) await new Promise((resolve) => setTimeout(resolve, early));
 
   return {
     self,

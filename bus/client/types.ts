@@ -21,6 +21,11 @@ export interface BusClientOptions {
   readonly brokerId: SpiffeId;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
+  /**
+   * When the memory of this process began, milliseconds; default now. What was signed before may be
+   * a replay of what the former process accepted, and is refused.
+   */
+  readonly startedAt?: number;
   /** That many random bytes. */
   readonly random: (size: number) => Uint8Array;
   /** Each refusal at this door; they also go to the ledger, aggregated. */

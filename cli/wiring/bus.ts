@@ -16,6 +16,8 @@ export function openBus(options: {
     ...options,
     brokerId: spiffeId(options.brokerId),
     clock: Date.now,
+    // The former process of this name was gone before this one began.
+    startedAt: performance.timeOrigin,
     random: (size) => randomBytes(size),
     // Refusals are counted by the client and recorded in the ledger; the log has them at once.
     onRefusal: ({ code, detail, presentedBy }) => {
