@@ -16,7 +16,7 @@ import {
 /** What an action agent of the swarm file has beside role, district and name. */
 export const actionSchema = z.strictObject({
   /** How long a tool may take, its own one repetition included. */
-  timeoutMs: z.int().min(100).max(120_000).default(10_000),
+  timeoutMs: z.int().min(100).max(120_000).default(20_000),
   /** Orders under way at the same time. */
   concurrency: z.int().min(1).max(64).default(4),
 });

@@ -9,7 +9,8 @@ import { type AgentConfig, agentConfigSchema } from '../processes/configs.ts';
 import { openBus } from './bus.ts';
 import { brokerOf, directoryOf, identityOf, type ProcessContext, runProcess } from './process.ts';
 
-const TOOL_TIMEOUT_MS = 10_000;
+/** Longer than the tool server waits for the ledger and for the city works after it. */
+const TOOL_TIMEOUT_MS = 20_000;
 
 type RoleOptions<State> = Pick<LoopOptions<State>, 'role' | 'source' | 'concurrency'>;
 

@@ -12,8 +12,11 @@ const question = z.strictObject({ id: z.string().regex(/^[A-Za-z0-9_-]{43}$/) })
 /** `POST /recorded` → `{index}`: where the ledger holds a record, or `null`. */
 export const RECORDED_PATH = '/recorded';
 
-/** The record that is asked for and the question travel side by side: the question may be first. */
-const WAIT_MS = 1000;
+/**
+ * The question may be there before its record, which comes in its turn: behind all that was sent
+ * before it, seconds of it when files are read at full speed. Shorter than askers wait.
+ */
+const WAIT_MS = 8000;
 const LOOK_EVERY_MS = 20;
 
 /** Where storage holds a record: what is only on its way there could be gone after a crash. */

@@ -11,7 +11,8 @@ import { livePolicy } from './policy.ts';
 import { brokerOf, directoryOf, identityOf, messageOf, runProcess } from './process.ts';
 
 const WORKS_TIMEOUT_MS = 5000;
-const LEDGER_TIMEOUT_MS = 5000;
+/** Longer than the ledger itself waits for the record. */
+const LEDGER_TIMEOUT_MS = 10_000;
 
 /** A service's process: its app behind the bus, each request verified before the app sees it. */
 export function runService(name: string, open: OpenService): void {
