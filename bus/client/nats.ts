@@ -33,6 +33,8 @@ export interface ConnectOptions {
   /** Uniform in [0, 1): jitter of reconnects. */
   readonly random: () => number;
   readonly clock: () => number;
+  /** Limit on one attempt, in milliseconds. */
+  readonly connectMs?: number;
 }
 
 /** Long, for a machine that is busy: where no gate answers, the server ends the attempt itself. */
@@ -52,7 +54,7 @@ export function connectNats(options: ConnectOptions): Promise<NatsConnection> {
     name: options.source.svid().id,
     // Read anew at every handshake; the broker is who its SVID says, whatever the host is called.
     tls: clientTls(options.source, options.brokerId, () => new Date(options.clock())),
-    timeout: CONNECT_TIMEOUT_MS,
+    timeout: options.connectMs ?? CONNECT_TIMEOUT_MS,
     maxReconnectAttempts: -1,
     ignoreAuthErrorAbort: true,
     ignoreClusterUpdates: true,

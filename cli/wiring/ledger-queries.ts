@@ -20,8 +20,8 @@ const WAIT_MS = 8000;
 const LOOK_EVERY_MS = 20;
 
 /** Where storage holds a record: what is only on its way there could be gone after a crash. */
-async function placeOf(ledger: Pick<Ledger, 'get' | 'durable'>, id: RecordId) {
-  for (const until = performance.now() + WAIT_MS; ; await pause(LOOK_EVERY_MS)) {
+async function placeOf(ledger: Pick<Ledger, 'get' | 'durable'>, id: RecordId, waitMs: number) {
+  for (const until = performance.now() + waitMs; ; await pause(LOOK_EVERY_MS)) {
     const index = ledger.get(id)?.index;
     if (index !== undefined && index < ledger.durable()) return index;
     if (performance.now() >= until) return null;
@@ -48,6 +48,7 @@ export async function answerLedgerQuery(
   policy: Policy,
   asker: Member,
   request: BusRequest,
+  waitMs = WAIT_MS,
 ): Promise<BusResponse> {
   const decision = policy.decide({
     subject: {
@@ -69,5 +70,5 @@ export async function answerLedgerQuery(
   } catch {
     return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
   }
-  return answer(decision, 200, { index: await placeOf(ledger, id) });
+  return answer(decision, 200, { index: await placeOf(ledger, id, waitMs) });
 }

@@ -17,10 +17,16 @@ async function opened(rule: Rule = allowAll) {
   const swarm = await createTestSwarm();
   const { ledger, storage } = createTestLedger(swarm);
   const record = swarm.signer('sensor').sign(reading('x'));
-  const ask = async (id: string = record.id) => {
+  const ask = async (id: string = record.id, waitMs?: number) => {
     const body = JSON.stringify({ id });
     const request: BusRequest = { method: 'POST', path: RECORDED_PATH, contentType: '', body };
-    const { status, body: text } = await answerLedgerQuery(ledger, policyOf(rule), asker, request);
+    const { status, body: text } = await answerLedgerQuery(
+      ledger,
+      policyOf(rule),
+      asker,
+      request,
+      waitMs,
+    );
     return { status, ...(JSON.parse(text) as object) };
   };
   return { ledger, storage, ask, submit: () => ledger.submit(submission(record, 'x')) };
@@ -39,7 +45,7 @@ describe('who asks whether a record is in the ledger', () => {
     storage.state.fail = 'before';
     expect(await submit()).toMatchObject({ code: 'LEDGER_STORAGE_FAILED' });
     expect(ledger.size()).toBe(1);
-    expect(await ask()).toEqual({ status: 200, index: null });
+    expect(await ask(undefined, 50)).toEqual({ status: 200, index: null });
     storage.state.fail = 'no';
     await submit();
     expect(await ask()).toEqual({ status: 200, index: 0 });
