@@ -4,9 +4,24 @@ const LOOK_EVERY_MS = 200;
 /** Nothing new for so long, twice what an acknowledgement takes, means that nothing is under way. */
 const QUIET_MS = 2000;
 
+type Report = Readonly<Record<string, unknown>> | undefined;
+
+const numberOr0 = (value: unknown): number => (typeof value === 'number' ? value : 0);
+
+/** How many records of a process the ledger has neither taken nor refused, by its own report. */
+function unconfirmedIn(report: Report): number {
+  return numberOr0(Object(report?.ledger).unconfirmed);
+}
+
+/** How many entries the ledger says that it has; other processes say nothing of the kind. */
+function entriesIn(report: Report): number {
+  return numberOr0(report?.entries);
+}
+
 /**
- * Resolves when every source has ended, its readings are acknowledged, and the ledger has grown by
- * nothing but acknowledgements for a while: what the readings led to is done.
+ * Resolves when every source has ended, its readings are acknowledged, all that any process sent
+ * is in the ledger, and the view of it has all of it and grows by nothing but acknowledgements for
+ * a while: what the readings led to is done. Who is behind is quiet too: quiet alone says nothing.
  */
 export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void> {
   const sensors = new Set(
@@ -21,8 +36,11 @@ export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void>
       grownAt = performance.now();
     });
     const timer = setInterval(() => {
-      const processes = status().processes.filter(({ name }) => sensors.has(name));
-      if (!processes.every(({ report }) => report?.phase === 'done')) return;
+      const { processes } = status();
+      const sources = processes.filter(({ name }) => sensors.has(name));
+      if (!sources.every(({ report }) => report?.phase === 'done')) return;
+      if (processes.some(({ report }) => unconfirmedIn(report) > 0)) return;
+      if (processes.some(({ report }) => entriesIn(report) > ledger.size())) return;
       if (performance.now() - grownAt < QUIET_MS) return;
       clearInterval(timer);
       stop();
