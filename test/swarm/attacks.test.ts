@@ -156,10 +156,15 @@ describe('what a door refuses, and records with both names', () => {
     const { record, payload } = await captured(running, 'north.reading.sensor-cam-1');
     const since = running.ledger.size();
     publish(sensorNats, record, payload, OWN);
-    await running.ledger.entry(() => running.ledger.refusals(since).length > 0, since);
-    const refused = running.ledger.refusals(since)[0]?.refusal;
-    expect(refused).toMatchObject({ presented_by: 'sensor-implant-1', signed_by: VICTIM });
-    expect(refused?.code).toMatch(/^(RECORD_SUBJECT_MISMATCH|DOOR_SIGNER_NOT_PRESENTER)$/);
+    const codes = ['RECORD_SUBJECT_MISMATCH', 'DOOR_SIGNER_NOT_PRESENTER'];
+    // Refusals of what an earlier test sent may still come in.
+    const ofThis = () =>
+      running.ledger.refusals(since).find((one) => codes.includes(one.refusal.code));
+    await running.ledger.entry(() => ofThis() !== undefined, since);
+    expect(ofThis()?.refusal).toMatchObject({
+      presented_by: 'sensor-implant-1',
+      signed_by: VICTIM,
+    });
     await twinPasses();
   });
 
