@@ -60,15 +60,29 @@ export function readingsOf(
   return { rows: highest, missing: highest - rows.size };
 }
 
-/** How many of a sender's messages its receivers have acknowledged, by their signed word. */
+/**
+ * How many of a sensor's readings its receivers have acknowledged, by their signed word. A reading
+ * that was signed again is one reading; what a receiver rejected is acknowledged by its next record.
+ */
 export function acknowledgedOf(running: RunningSwarm, id: SpiffeId): number {
+  const all = { limit: Number.MAX_SAFE_INTEGER };
   const through = new Map<string, number>();
-  for (const entry of running.ledger.list({ kind: 'ack', limit: Number.MAX_SAFE_INTEGER })) {
+  const rejected = new Set<string>();
+  for (const entry of running.ledger.list({ kind: 'ack', ...all })) {
     const ack = ackOf(entry);
     if (ack?.to !== id) continue;
     through.set(ack.sid, Math.max(through.get(ack.sid) ?? 0, ack.through));
+    for (const rsq of ack.rejected ?? []) rejected.add(`${ack.sid} ${rsq}`);
   }
-  return [...through.values()].reduce((sum, one) => sum + one, 0);
+  const acknowledged = new Set<string>();
+  for (const entry of running.ledger.list({ iss: id, ...all })) {
+    if (!isReading(entry) || entry.payload === undefined) continue;
+    const { sid, rsq } = entry.record.claims;
+    if (rsq > (through.get(sid) ?? 0) || rejected.has(`${sid} ${rsq}`)) continue;
+    const reading = readingSchema.safeParse(fromBytes(entry.payload));
+    if (reading.success) acknowledged.add(reading.data.id);
+  }
+  return acknowledged.size;
 }
 
 function ackOf(entry: LedgerEntry): AckPayload | undefined {
