@@ -31,6 +31,27 @@ export const SVID_CODES = {
 } as const;
 export type SvidCode = keyof typeof SVID_CODES;
 
+export const JWT_CODES = {
+  JWT_TOO_LONG: 'The token is longer than a validator reads.',
+  JWT_MALFORMED: 'The token is not three parts of canonical base64url, or not strict JSON in them.',
+  JWT_ALGORITHM_NOT_ALLOWED: 'The algorithm is none of the nine that a JWT-SVID may have.',
+  JWT_HEADER_NOT_ALLOWED: 'The header has more members than alg, kid and typ.',
+  JWT_TYPE_INVALID: 'The typ of the token is neither JWT nor JOSE.',
+  JWT_KID_MISSING: 'The header does not say which key signed, and none is guessed.',
+  JWT_SUBJECT_INVALID: 'The token has no subject, or one that is not a SPIFFE ID.',
+  JWT_AUDIENCE_MISSING: 'The token names no audience.',
+  JWT_EXPIRY_MISSING: 'The token does not say when it ends.',
+  JWT_CLAIM_INVALID: 'A registered claim has a value of the wrong kind.',
+  JWT_TRUST_DOMAIN_UNKNOWN: 'No JWT bundle is held for the trust domain of the subject.',
+  JWT_KEY_UNKNOWN: 'The JWT bundle of the trust domain has no key with this kid.',
+  JWT_KEY_UNSUITABLE: 'The named key is not one of the algorithm that the header names.',
+  JWT_SIGNATURE_INVALID: 'The signature was not made by the named key over these bytes.',
+  JWT_EXPIRED: 'The token has ended.',
+  JWT_NOT_YET_VALID: 'The token has not begun.',
+  JWT_AUDIENCE_MISMATCH: 'The token is for somebody else than the validator.',
+} as const;
+export type JwtCode = keyof typeof JWT_CODES;
+
 export const BUNDLE_CODES = {
   BUNDLE_MALFORMED: 'The bundle is not a sequence of DER certificates, or not PEM.',
   BUNDLE_TRUST_DOMAIN_INVALID: 'The bundle is not keyed by the SPIFFE ID of a trust domain.',
