@@ -86,7 +86,11 @@ export function presenter(directory: Directory, subject: string): Member | undef
 }
 
 /** `_INBOX.<caller token>.<service>.<nonce>`, and nothing else: a service must not be a reflector. */
-function isCallersInbox(reply: string | undefined, caller: Member, service: string): boolean {
+export function isCallersInbox(
+  reply: string | undefined,
+  caller: Member,
+  service: string,
+): boolean {
   const parts = (reply ?? '').split('.');
   return (
     parts.length === 4 &&

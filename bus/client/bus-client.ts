@@ -46,7 +46,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   const signer = createRecordSigner({ source, clock, random });
   const { session } = signer;
   const sign = (draft: RecordDraft): SignedRecord => signer.sign(draft);
-  const door = createDoor({
+  const door = (options.createDoor ?? createDoor)({
     self,
     directory,
     certificates,

@@ -3,7 +3,7 @@ import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { VerifiedSvid, X509Source } from '#identity/svid.ts';
 import type { Directory, Member } from '../directory.ts';
-import type { DoorRefusal } from '../door.ts';
+import type { createDoor, DoorRefusal } from '../door.ts';
 import type { ConsumeOptions, Consumer } from './consumer.ts';
 import type { Propagate } from './envelope.ts';
 import type { BusLink, LinkStatus } from './link.ts';
@@ -34,6 +34,8 @@ export interface BusClientOptions {
   readonly isRevoked?: (svid: VerifiedSvid) => boolean;
   /** Who may open a chain (`root`) or revoke; default: sensors open chains, nobody revokes. */
   readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
+  /** The door that every message comes through; default: that of `bus/door.ts`. */
+  readonly createDoor?: typeof createDoor;
   /** Messages of ours without all acknowledgements; default 256. */
   readonly maxOutstanding?: number;
   /** Records of ours without a receipt of the ledger; default 2048. */

@@ -22,6 +22,8 @@ export interface CalloutOptions {
   readonly member: (id: SpiffeId) => Member | undefined;
   readonly permissions: (id: SpiffeId) => UserPermissions | undefined;
   readonly isRevoked: (svid: VerifiedSvid) => boolean;
+  /** The grant that nobody may be given, if there is one; default: {@link malformedGrant}. */
+  readonly malformed?: typeof malformedGrant;
   readonly clock: () => Date;
 }
 
@@ -111,7 +113,7 @@ const QUEUE = /^[A-Za-z0-9_-]+$/;
  * it, chooses the reply subject and lets the server publish there. A pull answered to
  * `$JS.API.STREAM.DELETE.LEDGER` deleted the ledger's stream.
  */
-function malformed(permissions: UserPermissions, member: Member): string | undefined {
+export function malformedGrant(permissions: UserPermissions, member: Member): string | undefined {
   const grantable = (subject: string) =>
     SUBJECT.test(subject) &&
     /[A-Za-z0-9]/.test(subject) &&
@@ -159,7 +161,7 @@ function admit(
   ) {
     return refuse('GATE_NO_PERMISSIONS', `${svid.id}: the policy grants nothing`);
   }
-  const wrong = malformed(permissions, member);
+  const wrong = (options.malformed ?? malformedGrant)(permissions, member);
   if (wrong !== undefined) {
     return refuse('GATE_PERMISSIONS_MALFORMED', `${svid.id}: cannot grant "${wrong}"`);
   }

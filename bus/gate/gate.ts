@@ -37,6 +37,7 @@ export async function startGate(options: GateOptions): Promise<Gate> {
     member: options.member,
     permissions: options.permissions,
     isRevoked: options.isRevoked,
+    ...(options.malformed === undefined ? {} : { malformed: options.malformed }),
     clock: () => new Date(clock()),
     verify: (chain) => verifyX509Svid(chain, source.bundles(), new Date(clock())),
   };

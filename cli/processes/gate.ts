@@ -1,7 +1,9 @@
 import { startGate } from '#bus/gate/gate.ts';
 import { nkeyFromSeed } from '#bus/gate/nkey.ts';
+import { grantsOf } from '../wiring/grants.ts';
+import { brokerOf, identityOf } from '../wiring/own-identity.ts';
 import { livePolicy } from '../wiring/policy.ts';
-import { brokerOf, directoryOf, identityOf, runProcess, secretOf } from '../wiring/process.ts';
+import { directoryOf, runProcess, secretOf } from '../wiring/process.ts';
 
 runProcess(async (context) => {
   const { start, report } = context;
@@ -20,7 +22,7 @@ runProcess(async (context) => {
     },
     issuer: nkeyFromSeed('account', secretOf(start, 'issuerSeed')),
     member: (id) => directory.byId(id),
-    permissions: (id) => policy.permissions(id),
+    ...grantsOf(policy),
     isRevoked: () => false,
     onDecision: (outcome) => {
       if (outcome.ok) return;

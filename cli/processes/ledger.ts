@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { openLink } from '#bus/client/link.ts';
-import { presenter } from '#bus/door.ts';
 import { startLedgerFeed } from '#bus/ledger-feed.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
 import { createLedger } from '#custody/ledger/ledger.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { openBus } from '../wiring/bus.ts';
+import { ownerOfSubject } from '../wiring/door.ts';
 import { answerLedgerQuery } from '../wiring/ledger-queries.ts';
+import { brokerOf, identityOf } from '../wiring/own-identity.ts';
 import { livePolicy } from '../wiring/policy.ts';
-import { brokerOf, directoryOf, identityOf, runProcess } from '../wiring/process.ts';
+import { directoryOf, runProcess } from '../wiring/process.ts';
 
 const FLUSH_EVERY_MS = 1000;
 
@@ -26,7 +27,7 @@ runProcess(async (context) => {
     storage,
     clock: Date.now,
     verify: (chain, at) => verifyX509Svid(chain, source.bundles(), at),
-    senderOf: (subject) => presenter(directory, subject)?.id,
+    ...ownerOfSubject(directory),
     // A chain begins where something enters the swarm: at a sensor.
     mayMake: (sender, kind) => kind !== 'revoke' && (kind !== 'root' || isSensor(sender)),
   });

@@ -3,6 +3,7 @@ import { type BusClient, createBusClient } from '#bus/client/bus-client.ts';
 import type { Directory, Member } from '#bus/directory.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { X509Source } from '#identity/svid.ts';
+import { createDoor } from './door.ts';
 
 /** A member's bus client over the clock and randomness of this process. */
 export function openBus(options: {
@@ -15,6 +16,7 @@ export function openBus(options: {
   return createBusClient({
     ...options,
     brokerId: spiffeId(options.brokerId),
+    createDoor,
     clock: Date.now,
     // The former process of this name was gone before this one began.
     startedAt: performance.timeOrigin,

@@ -1,7 +1,4 @@
 import { createDirectory, type Directory } from '#bus/directory.ts';
-import { spiffeId } from '#identity/spiffe-id.ts';
-import type { X509Source } from '#identity/svid.ts';
-import { openX509Source } from '#identity/workload-api/client.ts';
 import type { FromChild, StartMessage, ToChild } from '#runtime/process-protocol.ts';
 
 /** What a process leaves running after its start; `close` ends it cleanly. */
@@ -75,30 +72,6 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
 /** Everyone of the swarm, from the start message. */
 export function directoryOf(start: StartMessage): Directory {
   return createDirectory(start.members);
-}
-
-/**
- * The process's own identity by the Workload API. Where it is refused the launcher is told, and
- * this waits on: a process in quarantine lives, and gets nothing.
- */
-export async function identityOf({ start, report }: ProcessContext): Promise<X509Source> {
-  return await openX509Source({
-    socketPath: start.workloadSocket,
-    trustDomain: start.trustDomain,
-    onState: (state) => {
-      if (state.kind === 'denied') report({ type: 'quarantined', detail: state.detail });
-    },
-  });
-}
-
-export function brokerOf(start: StartMessage): {
-  url: string;
-  brokerId: ReturnType<typeof spiffeId>;
-} {
-  if (start.natsUrl === undefined || start.brokerId === undefined) {
-    throw new Error('start message names no broker');
-  }
-  return { url: start.natsUrl, brokerId: spiffeId(start.brokerId) };
 }
 
 export function messageOf(error: unknown): string {

@@ -1,0 +1,86 @@
+import type { AgentBus } from '#agents/bus.ts';
+import { fromBytes } from '#agents/json.ts';
+import type { BusClient } from '#bus/client/bus-client.ts';
+import type { RecordId } from '#custody/record.ts';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { Service } from '#services/service.ts';
+import { openBus } from './bus.ts';
+import { RECORDED_PATH } from './ledger-queries.ts';
+import { brokerOf, identityOf } from './own-identity.ts';
+import { directoryOf, type ProcessContext } from './process.ts';
+
+/** An agent's or a service's place in the swarm: how it speaks, and how it is spoken to. */
+export interface Membership {
+  readonly bus: AgentBus;
+  /** Requests to this service come in from now on. */
+  serve(service: string, handle: Service['handle']): Promise<void>;
+  /** Resolves when the record of this request is where nobody takes it back; else says why not. */
+  recorded(cause: RecordId): Promise<Outcome<void>>;
+  /** For the status report of an agent. */
+  status(): Readonly<Record<string, unknown>>;
+  close(): Promise<void>;
+}
+
+/** Longer than the ledger itself waits for the record. */
+const LEDGER_TIMEOUT_MS = 10_000;
+
+/** By an SVID of its own, over the bus that signs and checks each message. */
+export async function joinSwarm(context: ProcessContext): Promise<Membership> {
+  const { start } = context;
+  const source = await identityOf(context);
+  const bus = await openBus({
+    self: start.self,
+    directory: directoryOf(start),
+    source,
+    ...brokerOf(start),
+  });
+  return {
+    bus: {
+      send: (message) => bus.send(message),
+      consume: (consumption) => bus.consume({ ...consumption, idOf }),
+      request: (request) => bus.request(request),
+      flush: () => bus.flush(),
+    },
+    serve: async (service, handle) => {
+      await bus.serve({ service, handler: (request) => handle(request) });
+    },
+    recorded: recorded(bus),
+    status: () => {
+      const { sent, ledger, refusals, link } = bus.status();
+      return { sent, ledger, refusals, rotations: link.rotations };
+    },
+    close: async () => {
+      await bus.close();
+      source.close();
+    },
+  };
+}
+
+/** The application's own id of a message: a re-signed one is the same message. */
+function idOf(payload: Uint8Array): string | undefined {
+  const value = fromBytes(payload);
+  if (typeof value !== 'object' || value === null || !('id' in value)) return undefined;
+  return typeof value.id === 'string' ? value.id : undefined;
+}
+
+/** High-risk tools act only on a cause that the ledger holds. */
+function recorded(bus: BusClient): (cause: RecordId) => Promise<Outcome<void>> {
+  return async (cause) => {
+    const result = await bus.request({
+      service: 'ledger',
+      request: {
+        method: 'POST',
+        path: RECORDED_PATH,
+        contentType: 'application/json',
+        body: JSON.stringify({ id: cause }),
+      },
+      causes: [cause],
+      recordKind: 'tool.call',
+      timeoutMs: LEDGER_TIMEOUT_MS,
+    });
+    if (!result.ok) return result;
+    const { index } = JSON.parse(result.payload.body) as { index?: unknown };
+    if (result.payload.status === 200 && typeof index === 'number') return accept(undefined);
+    return refuse('CAUSE_NOT_RECORDED', 'the ledger does not hold the cause of this call');
+  };
+}
