@@ -27,17 +27,13 @@ export function judged(running: RunningSwarm, entry: RecordEntry): Ancestry | un
   });
 }
 
-/** Two SVIDs of one identity: the one that was replaced, and its successor. */
-export function renewal(running: RunningSwarm, id: SpiffeId): Promise<readonly [Issued, Issued]> {
+/** The SVID that replaces the one with serial `held`. */
+export function nextIssued(running: RunningSwarm, id: SpiffeId, held: string): Promise<Issued> {
   return new Promise((resolve) => {
-    let before: Issued | undefined;
     const stop = running.onIssued((issued) => {
-      if (issued.spiffeId !== id) return;
-      if (before !== undefined) {
-        stop();
-        resolve([before, issued]);
-      }
-      before = issued;
+      if (issued.spiffeId !== id || issued.serial === held) return;
+      stop();
+      resolve(issued);
     });
   });
 }
