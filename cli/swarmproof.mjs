@@ -12,6 +12,8 @@ import { prepare } from '#runtime/tools/steps.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const say = (/** @type {string} */ line) => process.stderr.write(`swarmproof: ${line}\n`);
+/** Purposes of preparing that are no commands of this program. */
+const NO_COMMAND = ['test', 'jaeger'];
 const asked = process.argv.slice(2);
 const command = asked.find((word, at) => !word.startsWith('-') && !takesValue(asked[at - 1])) ?? '';
 const wantsHelp = asked.includes('--help') || asked.includes('-h');
@@ -30,7 +32,7 @@ function takesValue(word) {
 
 /** @returns {Promise<{ node: string, variables: Record<string, string> } | undefined>} */
 async function ready() {
-  if (isPurpose(command) && command !== 'test' && !wantsHelp) {
+  if (isPurpose(command) && !NO_COMMAND.includes(command) && !wantsHelp) {
     const interrupted = new AbortController();
     const interrupt = () => interrupted.abort();
     process.on('SIGINT', interrupt).on('SIGTERM', interrupt);

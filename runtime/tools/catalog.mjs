@@ -17,12 +17,15 @@
  * @property {{ base: string, files: Readonly<Record<string, ReleaseFile>> }} release
  *   by `platform-arch`; a platform without a published sum has no entry, so nothing is downloaded
  * @property {string} [aptPackage]
- * @property {{ module: string, version: string }} go
+ * @property {import('./go.mjs').GoSource} go
  * @property {Readonly<Record<string, string>>} byHand what a person can do, by platform
  */
 
 const NATS_RELEASE = 'https://github.com/nats-io/nats-server/releases';
 const OPA_RELEASE = 'https://github.com/open-policy-agent/opa/releases';
+const JAEGER_RELEASE = 'https://github.com/jaegertracing/jaeger/releases';
+/** Jaeger 2.13.0 is version 1.76.0 of its Go module: both numbers name one commit. */
+const JAEGER = { version: '2.13.0', module: 'github.com/jaegertracing/jaeger' };
 
 /** @type {Tool} */
 const natsServer = {
@@ -104,8 +107,29 @@ const opa = {
   },
 };
 
+/** @type {Tool} */
+const jaeger = {
+  name: 'jaeger',
+  variable: 'SWARMPROOF_JAEGER',
+  versionArgs: ['version'],
+  versionPattern: /"gitVersion":"v?(\d+\.\d+\.\d+)/,
+  minimum: '2.0.0',
+  why: 'one program for storage, API and UI, which takes OTLP',
+  // Nobody whom one could name has published sums of its archives: nothing is downloaded.
+  release: { base: `${JAEGER_RELEASE}/download/v${JAEGER.version}`, files: {} },
+  go: {
+    module: JAEGER.module,
+    version: 'v1.76.0',
+    package: `${JAEGER.module}/cmd/jaeger`,
+    ldflags: `-X ${JAEGER.module}/internal/version.latestVersion=v${JAEGER.version}`,
+  },
+  byHand: {
+    other: `unpack Jaeger 2 from ${JAEGER_RELEASE} and put jaeger on the PATH`,
+  },
+};
+
 /** Every tool that is not an npm package. Sums are those that the publishers' users pin. */
-export const TOOLS = { 'nats-server': natsServer, opa };
+export const TOOLS = { 'nats-server': natsServer, opa, jaeger };
 
 /** What each purpose cannot do without. */
 export const NEEDED = {
@@ -113,10 +137,11 @@ export const NEEDED = {
   up: [natsServer],
   bench: [natsServer],
   test: [natsServer],
+  jaeger: [jaeger],
 };
 
 /** Fetched where that is possible; without `opa`, tests that compile policy are skipped. */
-export const WANTED = { demo: [], up: [], bench: [], test: [opa] };
+export const WANTED = { demo: [], up: [], bench: [], test: [opa], jaeger: [] };
 
 /** Handed on when they are there, and never fetched: a changed policy is rebuilt with opa. */
 export const WELCOME = [opa];

@@ -35,6 +35,13 @@ const LEAST_FREE_MB = 500;
 /** The longest name of a socket in a run folder, with the folder of the run that has no name. */
 const LONGEST_SOCKET = 'runs/default/workload.sock';
 
+/** @type {Readonly<Record<string, { purpose: string, user: string }>>} */
+const ASKED_BY = {
+  'nats-server': { purpose: 'up', user: 'no swarm without it' },
+  opa: { purpose: 'test', user: 'tests of policy alone need it' },
+  jaeger: { purpose: 'jaeger', user: 'up --jaeger alone needs it' },
+};
+
 /**
  * @param {Machine} machine
  * @returns {Promise<Row[]>}
@@ -50,9 +57,9 @@ export async function examine(machine) {
       rows.push(row(tool.name, 'ok', `${found.version}, ${found.path} (${found.source})`));
       continue;
     }
-    const purpose = needed ? 'up' : 'test';
+    const { purpose, user } = ASKED_BY[tool.name] ?? { purpose: tool.name, user: '' };
     const fix = found.byHand || `run: node runtime/tools/prepare.mjs --for ${purpose}`;
-    rows.push(row(tool.name, needed ? 'fail' : 'warn', found.reasons.join('; '), fix));
+    rows.push(row(tool.name, needed ? 'fail' : 'warn', [...found.reasons, user].join('; '), fix));
   }
   rows.push(await programRow('openssl', 'tests check certificates with it', machine));
   if (machine.platform === 'linux') {

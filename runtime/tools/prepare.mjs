@@ -5,7 +5,7 @@ import { ensureDependencies } from './dependencies.mjs';
 import { reasonOf } from './run.mjs';
 import { prepare } from './steps.mjs';
 
-/** `node runtime/tools/prepare.mjs --for demo|test|bench|up`; needs only Node 20 and npm. */
+/** `node runtime/tools/prepare.mjs --for demo|test|bench|up|jaeger`; needs only Node 20 and npm. */
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 const say = (/** @type {string} */ line) => process.stderr.write(`prepare: ${line}\n`);

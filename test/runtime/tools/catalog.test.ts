@@ -6,9 +6,9 @@ import { serve, temporaryFolder } from './machine.ts';
 
 describe('releases', () => {
   const platforms = ['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'];
-  const rows = Object.values(TOOLS).flatMap((tool) =>
-    platforms.map((platform) => [tool.name, platform] as const),
-  );
+  const rows = Object.values(TOOLS)
+    .filter((tool) => Object.keys(tool.release.files).length > 0)
+    .flatMap((tool) => platforms.map((platform) => [tool.name, platform] as const));
   test.each(rows)('%s for %s is asked by its own file name', async (name, platform) => {
     const tool = Object.values(TOOLS).find((one) => one.name === name);
     if (tool === undefined) throw new Error('unreachable');
@@ -37,6 +37,26 @@ describe('releases', () => {
     folder.remove();
   });
 
+  test('jaeger has no published sums, so nothing of it is downloaded', async () => {
+    const server = await serve((_request, answer) => void answer.writeHead(500).end());
+    const folder = temporaryFolder();
+    const found = await provision(TOOLS.jaeger, {
+      toolsFolder: folder.path,
+      environment: { PATH: '/nowhere' },
+      platform: 'linux',
+      arch: 'x64',
+      say: () => {},
+      releaseBase: server.url,
+    });
+    expect(found).toMatchObject({
+      ok: false,
+      byHand: expect.stringContaining('SWARMPROOF_JAEGER'),
+    });
+    expect(found.ok ? [] : found.reasons).toContain('release: no pinned SHA-256 for linux-x64');
+    await server.close();
+    folder.remove();
+  });
+
   test('every file has a whole SHA-256 and no two files share one', () => {
     const sums = Object.values(TOOLS).flatMap((tool) =>
       Object.values(tool.release.files).map(({ sha256 }) => sha256),
@@ -51,6 +71,13 @@ describe('releases', () => {
     expect(NEEDED.test.map(({ name }) => name)).toEqual(['nats-server']);
     expect(WANTED.test.map(({ name }) => name)).toEqual(['opa']);
   });
+
+  test('jaeger is fetched for nothing but itself', () => {
+    const users = Object.entries({ ...NEEDED }).filter(([purpose, tools]) =>
+      [...tools, ...WANTED[purpose as keyof typeof WANTED]].some(({ name }) => name === 'jaeger'),
+    );
+    expect(users.map(([purpose]) => purpose)).toEqual(['jaeger']);
+  });
 });
 
 describe('versions', () => {
@@ -63,6 +90,13 @@ describe('versions', () => {
   test('nats-server before 2.11 is refused, 2.11.0 is not', () => {
     expect(refuseVersion(TOOLS['nats-server'], '2.10.29', false)).toContain('2.11.0 or newer');
     expect(refuseVersion(TOOLS['nats-server'], '2.11.0', false)).toBe('');
+  });
+
+  test('jaeger 1 is refused: it takes no configuration of the kind that is written here', () => {
+    expect(refuseVersion(TOOLS.jaeger, '1.76.0', true)).toContain('2.0.0 or newer');
+    expect(refuseVersion(TOOLS.jaeger, '2.19.0', false)).toBe('');
+    const said = '{"gitCommit":"","gitVersion":"v2.13.0","buildDate":""}';
+    expect(TOOLS.jaeger.versionPattern.exec(said)?.[1]).toBe('2.13.0');
   });
 
   test('another opa is taken when the user names it, and not when it was only found', () => {
