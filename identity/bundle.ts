@@ -69,6 +69,11 @@ export function trustDomainOfKey(key: string): Outcome<string, BundleCode> {
   return accept(trustDomainOf(id.value));
 }
 
+/** Whether the text is the name of a trust domain, which is not its SPIFFE ID. */
+export function isTrustDomain(name: string): boolean {
+  return !name.includes('/') && parseSpiffeId(`spiffe://${name}`).ok;
+}
+
 /** @throws Error when two bundles are of one trust domain: they are never merged (B-05). */
 export function bundleSet(bundles: readonly X509Bundle[]): BundleSet {
   const set = new Map(bundles.map((bundle) => [bundle.trustDomain, bundle]));

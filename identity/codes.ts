@@ -53,7 +53,8 @@ export const JWT_CODES = {
 export type JwtCode = keyof typeof JWT_CODES;
 
 export const BUNDLE_CODES = {
-  BUNDLE_MALFORMED: 'The bundle is not a sequence of DER certificates, or not PEM.',
+  BUNDLE_MALFORMED: 'The bundle is no sequence of DER certificates, no PEM, or no strict JWK Set.',
+  BUNDLE_KEY_INVALID: 'A key of a bundle is malformed, or lacks the certificate or kid of its use.',
   BUNDLE_TRUST_DOMAIN_INVALID: 'The bundle is not keyed by the SPIFFE ID of a trust domain.',
 } as const;
 export type BundleCode = keyof typeof BUNDLE_CODES;
