@@ -13,6 +13,7 @@ import {
   sha256Hex,
 } from './manifest.ts';
 import { type NativeFile, nativePackages } from './natives.ts';
+import { type Replacements, replaceModules } from './replace.ts';
 
 /** One process entry to bundle. */
 export interface ImageSource {
@@ -20,12 +21,16 @@ export interface ImageSource {
   readonly version: string;
   /** Absolute path of the entry's source. */
   readonly entry: string;
+  /** Modules to exchange; one that the entry never reaches is an error, not a wish. */
+  readonly replace?: Replacements;
 }
 
 export interface BuiltImage {
   readonly name: string;
   readonly folder: string;
   readonly digest: string;
+  /** Our own source files that the bundle was made of, as paths from the root, sorted. */
+  readonly modules: readonly string[];
   /** False when the sources were unchanged and the image of an earlier build stands. */
   readonly built: boolean;
 }
@@ -40,9 +45,18 @@ const NATIVE = ['koffi', 'sqlite-vec'] as const;
 const buildRecord = z.strictObject({
   toolchain: z.string(),
   entry: z.string(),
+  replace: z.record(z.string(), z.string()),
   /** Path relative to the root → SHA-256; native files and package.json among them. */
   inputs: z.record(z.string(), z.string()),
+  modules: z.array(z.string()),
 });
+
+type Bundled = Pick<BuiltImage, 'digest' | 'modules'>;
+
+/** One spelling, so that two can be compared. */
+function spelled(replace: Replacements): string {
+  return JSON.stringify(Object.entries(replace).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
 
 // Dependencies in CommonJS call `require` for Node's own modules; an ES module has none.
 const BANNER = `import { createRequire as __createRequire } from 'node:module';
@@ -77,7 +91,7 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
     return digest;
   };
 
-  async function standing(source: ImageSource, folder: string): Promise<string | undefined> {
+  async function standing(source: ImageSource, folder: string): Promise<Bundled | undefined> {
     try {
       const record = buildRecord.parse(
         JSON.parse(await readFile(join(folder, BUILD_FILE), 'utf8')),
@@ -86,6 +100,7 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
         JSON.parse(await readFile(join(folder, MANIFEST_FILE), 'utf8')),
       );
       if (record.toolchain !== toolchain || record.entry !== relative(root, source.entry)) return;
+      if (spelled(record.replace) !== spelled(source.replace ?? {})) return;
       if (manifest.name !== source.name || manifest.version !== source.version) return;
       for (const [path, digest] of Object.entries(record.inputs)) {
         if ((await digestOf(path)) !== digest) return;
@@ -94,13 +109,15 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
       for (const file of manifest.files) {
         if (sha256Hex(await readFile(join(folder, file.path))) !== file.sha256) return;
       }
-      return imageDigest(manifest);
+      return { digest: imageDigest(manifest), modules: record.modules };
     } catch {
       return undefined;
     }
   }
 
-  async function bundle(source: ImageSource, folder: string): Promise<string> {
+  async function bundle(source: ImageSource, folder: string): Promise<Bundled> {
+    const replace = source.replace ?? {};
+    const unmet = new Set(Object.keys(replace));
     const natives: NativeFile[] = [];
     const result = await build({
       absWorkingDir: root,
@@ -115,8 +132,12 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
       legalComments: 'none',
       logLevel: 'silent',
       banner: { js: BANNER },
-      plugins: [nativePackages(root, (file) => natives.push(file))],
+      plugins: [
+        nativePackages(root, (file) => natives.push(file)),
+        replaceModules(root, replace, (module) => unmet.delete(module)),
+      ],
     });
+    for (const module of unmet) throw new Error(`it has no ${module} to replace`);
     const [output] = result.outputFiles;
     if (output === undefined) throw new Error('the bundler wrote nothing');
     const contents = new Map<string, Uint8Array>([[MAIN_FILE, output.contents]]);
@@ -140,10 +161,14 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
     for (const [path, bytes] of contents)
       await writeFile(join(fresh, path), bytes, { mode: 0o644 });
     await writeFile(join(fresh, MANIFEST_FILE), `${JSON.stringify(manifest, undefined, 2)}\n`);
-    const record = { toolchain, entry: relative(root, source.entry), inputs };
+    const modules = Object.keys(result.metafile.outputs[MAIN_FILE]?.inputs ?? {})
+      .filter((path) => !path.includes('node_modules/'))
+      .sort();
+    const entry = relative(root, source.entry);
+    const record: z.input<typeof buildRecord> = { toolchain, entry, replace, inputs, modules };
     await writeFile(join(fresh, BUILD_FILE), JSON.stringify(record));
     await replaceFolder(fresh, folder);
-    return imageDigest(manifest);
+    return { digest: imageDigest(manifest), modules };
   }
 
   return {
@@ -151,11 +176,15 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
       const folder = join(cache, source.name);
       const unchanged = await standing(source, folder);
       if (unchanged !== undefined) {
-        return accept({ name: source.name, folder, digest: unchanged, built: false });
+        return accept({ name: source.name, folder, ...unchanged, built: false });
       }
       try {
-        const digest = await bundle(source, folder);
-        return accept({ name: source.name, folder, digest, built: true });
+        return accept({
+          name: source.name,
+          folder,
+          ...(await bundle(source, folder)),
+          built: true,
+        });
       } catch (error) {
         const text = error instanceof Error ? error.message.split('\n').slice(0, 2).join(' ') : '';
         return refuse(
