@@ -1,7 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { createPlaces } from '#bus/client/places.ts';
+import { CHANNELS, type InvokeHop } from '#bus/telemetry.ts';
 import type { Verified } from '#bus/verified.ts';
-import { type Refused, refuse } from '#identity/outcome.ts';
+import type { RecordId } from '#custody/record.ts';
+import { refuse } from '#identity/outcome.ts';
+import { guarded, messageOf, why, within } from './asking.ts';
 import type { AgentBus, CallTool } from './bus.ts';
 import type { AgentCode } from './codes.ts';
 import type { AgentEvent, Intent, Role } from './roles/role.ts';
@@ -51,6 +54,12 @@ const MAX_TOLD = 100;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
 
+/** `started` resolves when its calls have a place, `done` when all is finished. */
+interface Running {
+  readonly started: Promise<void>;
+  readonly done: Promise<void>;
+}
+
 /** Runs a role: events in order through its pure step, intents against the bus. */
 export function startLoop<State>(options: LoopOptions<State>): Loop {
   const { role, bus, onNote } = options;
@@ -75,18 +84,29 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
     else if (count % MAX_TOLD === 0) onNote(code, `${detail} (${count} so far)`);
   }
 
-  /** Steps at once; `started` resolves when its calls have a place, `done` when all is finished. */
-  function dispatch(event: AgentEvent): { started: Promise<void>; done: Promise<void> } {
+  function dispatch(event: AgentEvent): Running {
     const step = role.step(state, event);
     state = step.state;
-    const running = step.intents.map(execute);
-    return {
-      started: settled(running.map((each) => each.started)),
-      done: settled(running.map((each) => each.done)),
-    };
+    if (event.kind === 'message') return invocation(event.message.recordId, step.intents);
+    return together(step.intents.map(execute));
   }
 
-  function execute(intent: Intent): { started: Promise<void>; done: Promise<void> } {
+  /** What a message makes the agent do, to its very end, is one piece of work for who watches. */
+  function invocation(recordId: RecordId, intents: readonly Intent[]): Running {
+    const causes = intents.flatMap((intent) => (intent.kind === 'note' ? [] : intent.causes));
+    // Most messages lead to nothing.
+    if (causes.length === 0) return together(intents.map(execute));
+    const hop: InvokeHop = { recordId, causes };
+    const started = Promise.withResolvers<void>();
+    const done = CHANNELS.invoke.tracePromise(async () => {
+      const running = together(intents.map(execute));
+      started.resolve(running.started);
+      await running.done;
+    }, hop);
+    return { started: started.promise, done };
+  }
+
+  function execute(intent: Intent): Running {
     switch (intent.kind) {
       case 'note': {
         say(intent.code, intent.detail);
@@ -240,44 +260,13 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
   };
 }
 
+function together(running: readonly Running[]): Running {
+  return {
+    started: settled(running.map((each) => each.started)),
+    done: settled(running.map((each) => each.done)),
+  };
+}
+
 async function settled(promises: readonly Promise<void>[]): Promise<void> {
   await Promise.allSettled(promises);
-}
-
-function why({ code, detail }: { readonly code: string; readonly detail: string }) {
-  return { code, detail };
-}
-
-/** A rejection (no such service, no identity now) is one more refusal for a role. */
-async function guarded<T>(ask: () => Promise<T>): Promise<T | Refused> {
-  try {
-    return await ask();
-  } catch (error) {
-    return refuse('CALL_FAILED', messageOf(error));
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : 'unknown error';
-}
-
-async function within(
-  timeoutMs: number,
-  ref: string,
-  ask: () => Promise<AgentEvent>,
-): Promise<AgentEvent> {
-  const answered = new AbortController();
-  const late = pause(timeoutMs, undefined, { signal: answered.signal }).then(
-    (): AgentEvent => ({
-      kind: 'failure',
-      ref,
-      code: 'CALL_TIMEOUT',
-      detail: `no answer within ${timeoutMs} ms`,
-    }),
-    // Aborted: the answer has won the race below.
-    () => new Promise<never>(() => {}),
-  );
-  const event = await Promise.race([ask(), late]);
-  answered.abort();
-  return event;
 }

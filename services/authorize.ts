@@ -102,7 +102,7 @@ export function authorizeRequest(
 ): Decision | undefined {
   const route = { method: request.method, path: request.routeOptions.url ?? '' };
   const decision = authorize(request.peer, route, question);
-  decided(request, decision);
+  decided(request, decision, codeOf(decision));
   if (decision.allow) return decision;
   reply.code(403).send(denialBody(decision));
   return undefined;
@@ -113,6 +113,11 @@ export function denialCode({ reasons }: Pick<Decision, 'reasons'>): PolicyCode |
   const [first = ''] = reasons;
   if (!Object.hasOwn(POLICY_CODES, first)) return 'POLICY_DENIED';
   return POLICY_CODES[first as keyof typeof POLICY_CODES];
+}
+
+/** Of an allowed request there is none. */
+export function codeOf(decision: Decision): string | undefined {
+  return decision.allow ? undefined : denialCode(decision);
 }
 
 export function denialBody(decision: Decision) {

@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { inject } from 'light-my-request';
 import type { Member } from '#bus/directory.ts';
 import type { BusRequest, BusResponse, SignedDecision } from '#bus/http-message.ts';
+import { note } from '#bus/telemetry.ts';
 import type { Verified } from '#bus/verified.ts';
 import type { RecordId, ToolClaim } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
@@ -155,11 +156,19 @@ export function attest(request: FastifyRequest, tool: ToolClaim): void {
   if (exchange !== undefined) exchange.tool = tool;
 }
 
-/** Signs a decision with the answer to this request: the ledger shows under which rules it was given. */
-export function decided(request: FastifyRequest, decision: SignedDecision): void {
+/**
+ * Signs a decision with the answer to this request: the ledger shows under which rules it was given.
+ * @param code of a denial
+ */
+export function decided(
+  request: FastifyRequest,
+  decision: SignedDecision,
+  code: string | undefined,
+): void {
   const exchange = exchanges.get(request.raw);
   const { id, allow, reasons, revision } = decision;
   if (exchange !== undefined) exchange.decision = { id, allow, reasons, revision };
+  note('decision', { id, allow, reasons, revision, code });
 }
 
 /** Names a record that the answer to this request rests on. */
@@ -174,6 +183,7 @@ export function refuseRequest(
   code: ServiceCode,
   detail?: string,
 ): FastifyReply {
+  note('serviceRefused', { code });
   return reply.code(status).send(errorBody(code, detail));
 }
 
@@ -182,6 +192,7 @@ export function errorBody(code: ServiceCode, detail?: string) {
 }
 
 function refused(status: number, code: ServiceCode, detail?: string): ServiceReply {
+  note('serviceRefused', { code });
   const body = JSON.stringify(errorBody(code, detail));
   return { response: { status, contentType: 'application/json', body } };
 }

@@ -6,6 +6,7 @@ import { trustDomainOf } from '#identity/spiffe-id.ts';
 import { createCertificateCache } from '../certificates.ts';
 import { createDoor, type DoorRefusal } from '../door.ts';
 import { appendSubject, receiptSubject } from '../subjects.ts';
+import { note } from '../telemetry.ts';
 import { createAcknowledger } from './acknowledger.ts';
 import { type Consumer, createConsumer } from './consumer.ts';
 import { joinCauses, MAX_CAUSES } from './join.ts';
@@ -68,6 +69,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       ...(refusal.signedBy === undefined ? {} : { signed_by: refusal.signedBy }),
       ...(refusal.recordId === undefined ? {} : { record: refusal.recordId }),
     });
+    const presenter = directory.byToken(refusal.presentedBy ?? '')?.token;
+    note('refused', { identity: self.id, refusal, presenter });
     options.onRefusal(refusal);
   }
 
@@ -145,6 +148,14 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     }
   }
 
+  function tellRenewed(): void {
+    try {
+      note('renewed', { identity: self.id, svid: source.svid() });
+    } catch {
+      // Taken away again meanwhile.
+    }
+  }
+
   let subscribedAcks = false;
   link.subscribe(`_INBOX.${self.token}.*.*`, undefined, (message) => {
     if (message.subject === receiptSubject(self)) {
@@ -154,7 +165,10 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   });
   const stopTrust = source.onUpdate(() => certificates.trustChanged());
   link.onRenewed((why) => {
-    if (why === 'rotation') return;
+    if (why === 'rotation') {
+      tellRenewed();
+      return;
+    }
     submitter.resend();
     sender.resend();
     acknowledger.repeat();

@@ -2,9 +2,10 @@ import type { RecordId } from '#custody/record.ts';
 import type { Member } from '../directory.ts';
 import type { Channel, DoorRefusal } from '../door.ts';
 import { deliverySubject } from '../subjects.ts';
+import { CHANNELS, type ProcessHop } from '../telemetry.ts';
 import type { Verified } from '../verified.ts';
 import type { Acknowledger } from './acknowledger.ts';
-import { type Propagate, traceHeaders } from './envelope.ts';
+import { type Propagate, underTrace } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
 
@@ -81,7 +82,7 @@ export function createConsumer(
   async function handle(message: Incoming): Promise<void> {
     const verdict = channel.check(message);
     if (!verdict.ok) {
-      refused(verdict);
+      underTrace(options.propagate, message.headers, () => refused(verdict));
       return;
     }
     const { sender, claims, gap } = verdict;
@@ -95,9 +96,9 @@ export function createConsumer(
       return;
     }
     try {
-      const work = () => options.handler(verdict);
-      const { propagate } = options;
-      await (propagate === undefined ? work() : propagate.run(traceHeaders(message.headers), work));
+      const hop: ProcessHop = { identity: self.id, kind: options.kind, message: verdict };
+      const work = () => CHANNELS.process.tracePromise(async () => options.handler(verdict), hop);
+      await underTrace(options.propagate, message.headers, work);
     } catch {
       count.failed += 1;
       acknowledger.rejected(sender, claims, gap);

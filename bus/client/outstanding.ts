@@ -1,6 +1,7 @@
 import type { AckPayload } from '#custody/ack.ts';
 import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
+import type { HeaderPairs } from './nats.ts';
 
 /** One message of ours until every receiver has acknowledged it. */
 export interface Outstanding {
@@ -12,6 +13,8 @@ export interface Outstanding {
   readonly remaining: Set<SpiffeId>;
   /** `rsq` of each signature it was given; an acknowledgement of any of them counts. */
   readonly signatures: Set<number>;
+  /** Trace context of its first sending: a repetition belongs to the same trace. */
+  readonly trace: HeaderPairs;
   record: SignedRecord;
   /** Milliseconds; when its bytes go again. */
   due: number;

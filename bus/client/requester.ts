@@ -11,8 +11,9 @@ import {
   parseResponse,
 } from '../http-message.ts';
 import { replySubject, requestSubject } from '../subjects.ts';
+import { CHANNELS, type RequestHop } from '../telemetry.ts';
 import type { Verified } from '../verified.ts';
-import { type Propagate, REFUSED_HEADER, recordHeaders } from './envelope.ts';
+import { type Propagate, REFUSED_HEADER, recordHeaders, underTrace } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
 
@@ -100,6 +101,7 @@ export function createRequester(options: {
     responder: Member,
     payload: Uint8Array,
     until: number,
+    hop: RequestHop,
   ): Promise<RequestResult | 'again'> {
     const subject = requestSubject(draft.service, self);
     const reply = replySubject(self, draft.service, options.nonce());
@@ -112,9 +114,10 @@ export function createRequester(options: {
       payload,
       ...(draft.tool === undefined ? {} : { tool: draft.tool }),
     });
+    hop.record = record;
     // Into the ledger before anything is done about it, and whether or not it is answered.
     void options.submit(record, payload).catch(() => undefined);
-    const headers = recordHeaders(record, { chain: true, propagate: options.propagate });
+    const headers = recordHeaders(record, { chain: true, trace: options.propagate?.inject() });
     const started = performance.now();
     try {
       for (;;) {
@@ -141,14 +144,16 @@ export function createRequester(options: {
     }
   }
 
-  async function request(draft: RequestDraft): Promise<RequestResult> {
-    const responder = responderOf(draft.service);
-    if (responder === undefined) throw new Error(`no service "${draft.service}" in the swarm`);
-    const payload = encodeRequest(draft.request);
+  async function request(
+    draft: RequestDraft,
+    responder: Member,
+    payload: Uint8Array,
+    hop: RequestHop,
+  ): Promise<RequestResult> {
     const until = performance.now() + draft.timeoutMs;
     for (let tries = 0; tries <= MAX_AGAIN; tries += 1) {
       if (closed) return refuse('REQUEST_CLOSED', 'the client was closed');
-      const result = await attempt(draft, responder, payload, until);
+      const result = await attempt(draft, responder, payload, until, hop);
       if (result !== 'again') return result;
     }
     return refuse('REQUEST_REFUSED_BY_PEER', `${draft.service} cannot judge the request`);
@@ -156,7 +161,13 @@ export function createRequester(options: {
 
   return {
     async request(draft) {
-      const result = await request(draft);
+      const responder = responderOf(draft.service);
+      if (responder === undefined) throw new Error(`no service "${draft.service}" in the swarm`);
+      const payload = encodeRequest(draft.request);
+      const { service } = draft;
+      const hop: RequestHop = { identity: self.id, service, size: payload.length };
+      const work = () => request(draft, responder, payload, hop);
+      const result = await CHANNELS.request.tracePromise(work, hop);
       if (result.ok) count.answered += 1;
       else count.failed += 1;
       return result;
@@ -183,7 +194,7 @@ export function createRequester(options: {
         return;
       }
       // A forged answer is reported, and the genuine one may still come.
-      options.onRefusal(parsed);
+      underTrace(options.propagate, message.headers, () => options.onRefusal(parsed));
       if (parsed.code === 'DOOR_PAYLOAD_INVALID') waiting.settle(parsed);
     },
     close() {

@@ -9,8 +9,9 @@ import {
   parseRequest,
 } from '../http-message.ts';
 import { serviceQueue } from '../subjects.ts';
+import { type AnswerHop, CHANNELS } from '../telemetry.ts';
 import type { Verified } from '../verified.ts';
-import { type Propagate, REFUSED_HEADER, recordHeaders, traceHeaders } from './envelope.ts';
+import { type Propagate, REFUSED_HEADER, recordHeaders, underTrace } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
 
@@ -57,7 +58,7 @@ export function createResponder(
     readonly propagate?: Propagate | undefined;
   },
 ): Responder {
-  const { link, channel, service } = options;
+  const { link, self, channel, service } = options;
   const concurrency = options.concurrency ?? DEFAULT_CONCURRENCY;
   const waiting: (() => Promise<void>)[] = [];
   const count = { answered: 0, failed: 0 };
@@ -77,7 +78,11 @@ export function createResponder(
     });
   }
 
-  async function answer(request: Verified<BusRequest>, reply: string): Promise<void> {
+  async function answer(
+    request: Verified<BusRequest>,
+    reply: string,
+    hop: AnswerHop,
+  ): Promise<void> {
     let answer: ServiceAnswer;
     try {
       answer = await options.handler(request);
@@ -97,10 +102,11 @@ export function createResponder(
       payload,
       ...(answer.tool === undefined ? {} : { tool: answer.tool }),
     });
+    hop.response = { status: answer.response.status, record: record.id };
     link.publish({
       subject: reply,
       payload,
-      headers: recordHeaders(record, { chain: true, propagate: options.propagate }),
+      headers: recordHeaders(record, { chain: true, trace: options.propagate?.inject() }),
     });
     await options.submit(record, payload);
   }
@@ -127,7 +133,7 @@ export function createResponder(
     const verdict = channel.check(message);
     const parsed = verdict.ok ? withPayload(verdict, parseRequest) : verdict;
     if (!parsed.ok) {
-      options.onRefusal(parsed);
+      underTrace(options.propagate, message.headers, () => options.onRefusal(parsed));
       hint(message, parsed.presentedBy, parsed.code);
       return;
     }
@@ -136,11 +142,9 @@ export function createResponder(
       return;
     }
     const reply = message.reply ?? '';
-    const work = () => answer(parsed, reply);
-    const { propagate } = options;
-    waiting.push(
-      propagate === undefined ? work : () => propagate.run(traceHeaders(message.headers), work),
-    );
+    const hop: AnswerHop = { identity: self.id, service, request: parsed };
+    const work = () => CHANNELS.answer.tracePromise(() => answer(parsed, reply, hop), hop);
+    waiting.push(() => underTrace(options.propagate, message.headers, work));
     next();
   });
 

@@ -7,6 +7,7 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { Directory, Member } from '../directory.ts';
 import type { Channel, DoorRefusal } from '../door.ts';
 import { streamSubject } from '../subjects.ts';
+import { CHANNELS, type SendHop } from '../telemetry.ts';
 import { type Propagate, recordHeaders } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { HeaderPairs, Incoming } from './nats.ts';
@@ -92,7 +93,7 @@ export function createSender(options: {
     if (!link.connected()) return;
     const { record } = item;
     const headers: HeaderPairs = [
-      ...recordHeaders(record, { chain, propagate: options.propagate }),
+      ...recordHeaders(record, { chain, trace: item.trace }),
       // The own token inside: nobody else can have taken this id before. A repetition that nobody
       // acknowledged has an id of its own: the stream may have delivered the one before to a
       // process that was killed, and would drop this one as known.
@@ -128,35 +129,42 @@ export function createSender(options: {
     return clock() >= (item.record.claims.iat + RECORD_LIFETIME_SECONDS - 2) * 1000;
   }
 
+  async function send(draft: SendDraft, hop: SendHop): Promise<RecordId> {
+    const receivers = receiversOf(draft.audience);
+    await places.enter();
+    let item: Outstanding;
+    try {
+      // Signed only when it can go: a record that waited for its place would arrive stale.
+      const record = sign(draft);
+      hop.record = record;
+      item = {
+        kind: draft.kind,
+        audience: draft.audience,
+        causes: draft.causes ?? [],
+        recordKind: draft.recordKind ?? 'msg',
+        payload: draft.payload,
+        remaining: new Set(receivers),
+        signatures: new Set([record.claims.rsq]),
+        trace: options.propagate?.inject() ?? [],
+        record,
+        due: 0,
+        repeats: 0,
+      };
+    } catch (error) {
+      places.leave();
+      throw error;
+    }
+    open.add(item);
+    publishFirst(item);
+    const { id } = item.record;
+    await options.submit(item.record, item.payload);
+    return id;
+  }
+
   return {
-    async send(draft) {
-      const receivers = receiversOf(draft.audience);
-      await places.enter();
-      let item: Outstanding;
-      try {
-        // Signed only when it can go: a record that waited for its place would arrive stale.
-        const record = sign(draft);
-        item = {
-          kind: draft.kind,
-          audience: draft.audience,
-          causes: draft.causes ?? [],
-          recordKind: draft.recordKind ?? 'msg',
-          payload: draft.payload,
-          remaining: new Set(receivers),
-          signatures: new Set([record.claims.rsq]),
-          record,
-          due: 0,
-          repeats: 0,
-        };
-      } catch (error) {
-        places.leave();
-        throw error;
-      }
-      open.add(item);
-      publishFirst(item);
-      const { id } = item.record;
-      await options.submit(item.record, item.payload);
-      return id;
+    send(draft) {
+      const hop: SendHop = { identity: self.id, kind: draft.kind, size: draft.payload.length };
+      return CHANNELS.send.tracePromise(() => send(draft, hop), hop);
     },
     onAck(message) {
       const verdict = channel.check(message);

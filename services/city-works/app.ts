@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import { CHANNELS, type OrderHop } from '#bus/telemetry.ts';
 import type { RecordId } from '#custody/record.ts';
 import { type Authorize, authorizeRequest } from '../authorize.ts';
 import { parseBody } from '../body.ts';
@@ -78,12 +79,13 @@ function place(
   // a free choice of ids would make every repetition a new order.
   const id = peer.causes.find((cause): cause is RecordId => cause === placed.order);
   if (id === undefined) return refuseRequest(reply, 400, 'ORDER_WITHOUT_CAUSE');
-  const done = deps.works.order({
-    id,
-    work: placed.work,
-    carriedBy: peer.recordId,
-    by: peer.id,
-  });
+  const hop: OrderHop = { works: placed.work.kind };
+  const done = CHANNELS.order.traceSync(() => {
+    const { work } = placed;
+    const ordered = deps.works.order({ id, work, carriedBy: peer.recordId, by: peer.id });
+    if (!ordered.ok) hop.refused = ordered.code;
+    return ordered;
+  }, hop);
   if (!done.ok) return refuseRequest(reply, STATUS[done.code], done.code, done.detail);
   return reply.send(done.value);
 }

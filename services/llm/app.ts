@@ -1,10 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { CHANNELS, type ChatHop } from '#bus/telemetry.ts';
 import { type Authorize, authorizeRequest } from '../authorize.ts';
 import { parseBody } from '../body.ts';
 import { attest, createServiceApp, refuseRequest, type ServiceAppOptions } from '../door.ts';
 import { EMBEDDING_MODEL, embed } from './embedding.ts';
 import type { Model } from './mock-model.ts';
-import { chatRequest, embeddingsRequest, fineTuneRequest } from './schema.ts';
+import { type ChatRequest, chatRequest, embeddingsRequest, fineTuneRequest } from './schema.ts';
 import { countPromptTokens, countTokens } from './tokens.ts';
 import type { UsageMeter } from './usage.ts';
 
@@ -14,6 +15,8 @@ export interface LlmDeps {
   /** Names under which the model is served. */
   readonly models: readonly string[];
   readonly model: Model;
+  /** Who runs the model, as `gen_ai.provider.name` says it. */
+  readonly provider: string;
   readonly meter: UsageMeter;
 }
 
@@ -59,7 +62,7 @@ async function chat(deps: LlmDeps, request: FastifyRequest, reply: FastifyReply)
     request.peer.id,
     promptTokens + (body.max_tokens ?? OPEN_ANSWER_TOKENS),
   );
-  const answer = await deps.model(body);
+  const answer = await asked(deps, body);
   if (!answer.ok) {
     settle(promptTokens);
     return refuseRequest(reply, STATUS[answer.code], answer.code, answer.detail);
@@ -70,6 +73,21 @@ async function chat(deps: LlmDeps, request: FastifyRequest, reply: FastifyReply)
   settle(Math.max(value.usage.total_tokens, ownCount));
   attest(request, { kind: 'chat', model: body.model, rid: value.id, signed: false });
   return reply.send(value);
+}
+
+/** One call of the model, for whoever watches; of what is said only the counts are told. */
+function asked({ model, provider }: LlmDeps, body: ChatRequest): ReturnType<Model> {
+  const hop: ChatHop = { model: body.model, provider, maxTokens: body.max_tokens };
+  return CHANNELS.chat.tracePromise(async () => {
+    const answer = await model(body);
+    if (!answer.ok) hop.refused = answer.code;
+    else {
+      const { usage, choices } = answer.value;
+      hop.usage = { input: usage.prompt_tokens, output: usage.completion_tokens };
+      hop.finish = choices[0]?.finish_reason ?? 'none';
+    }
+    return answer;
+  }, hop);
 }
 
 async function embeddings(deps: LlmDeps, request: FastifyRequest, reply: FastifyReply) {

@@ -39,6 +39,7 @@ export function openLlm(deps: ServiceDeps): Service {
     authorize,
     models: deps.models ?? [],
     model,
+    provider: config.upstream === undefined ? 'swarmproof' : 'openai',
     meter: createUsageMeter(() => deps.now().getTime()),
   });
   return { handle: openDoor(app), close: () => app.close() };

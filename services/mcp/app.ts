@@ -5,9 +5,11 @@ import {
   PROTOCOL_VERSION_META_KEY,
 } from '@modelcontextprotocol/server';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { CHANNELS, note, type ToolHop } from '#bus/telemetry.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept, type Outcome } from '#identity/outcome.ts';
-import { type Authorize, denialBody } from '../authorize.ts';
+import { type Authorize, codeOf, denialBody } from '../authorize.ts';
+import type { ServiceCode } from '../codes.ts';
 import {
   attest,
   createServiceApp,
@@ -88,7 +90,10 @@ function createServer(deps: McpDeps, request: FastifyRequest): McpServer {
         inputSchema: tool.inputSchema,
         annotations: { readOnlyHint: tool.readOnly, destructiveHint: tool.highRisk },
       },
-      (given) => callTool(deps, request, tool, given),
+      (given) => {
+        const hop: ToolHop = { tool: tool.name, method: 'tools/call' };
+        return CHANNELS.tool.tracePromise(() => callTool(deps, request, tool, given, hop), hop);
+      },
     );
   }
   return server;
@@ -100,7 +105,13 @@ async function callTool(
   request: FastifyRequest,
   tool: Tool,
   given: Readonly<Record<string, unknown>>,
+  hop: ToolHop,
 ): Promise<CallToolResult> {
+  const refused = (code: ServiceCode, detail: string): CallToolResult => {
+    hop.refused = code;
+    note('serviceRefused', { code });
+    return toolError(errorBody(code, detail));
+  };
   const { peer } = request;
   const route = { method: request.method, path: ROUTE };
   const decision = deps.authorize(peer, route, {
@@ -117,12 +128,16 @@ async function callTool(
       },
     },
   });
-  decided(request, decision);
-  if (!decision.allow) return toolError(denialBody(decision));
+  const code = codeOf(decision);
+  decided(request, decision, code);
+  if (code !== undefined) {
+    hop.refused = code;
+    return toolError(denialBody(decision));
+  }
   // The ledger accepts one act per cause and tool: what acts before it has spoken acts twice.
   if (!tool.readOnly) {
     const seen = await deps.witnessed(peer.recordId);
-    if (!seen.ok) return toolError(errorBody('CAUSE_NOT_WITNESSED', seen.detail));
+    if (!seen.ok) return refused('CAUSE_NOT_WITNESSED', seen.detail);
   }
   const claim = { kind: 'tool', model: tool.name, rid: decision.id, signed: false } as const;
   attest(request, claim);
@@ -138,7 +153,7 @@ async function callTool(
       return accept(answered.value.response);
     },
   });
-  if (!outcome.ok) return toolError(errorBody(outcome.code, outcome.detail));
+  if (!outcome.ok) return refused(outcome.code, outcome.detail);
   return {
     content: [{ type: 'text', text: JSON.stringify(outcome.value) }],
     structuredContent: { ...outcome.value },

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { CHANNELS, type RetrievalHop } from '#bus/telemetry.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { type Authorize, authorizeRequest } from '../authorize.ts';
 import { parseBody } from '../body.ts';
@@ -53,7 +54,13 @@ export function createVectorApp(deps: VectorDeps): FastifyInstance {
     if (allowed === undefined) return reply;
     if (!deps.store.has(path.name)) return refuseRequest(reply, 404, 'COLLECTION_UNKNOWN');
     const wanted = 'text' in body ? deps.embed(body.text) : Float32Array.from(body.vector);
-    const hits = deps.store.query(path.name, wanted, body.k);
+    const hop: RetrievalHop = { collection: path.name };
+    const hits = CHANNELS.retrieval.traceSync(() => {
+      const found = deps.store.query(path.name, wanted, body.k);
+      if (found.ok) hop.rows = found.value.length;
+      else hop.refused = found.code;
+      return found;
+    }, hop);
     if (!hits.ok) return refuseRequest(reply, 400, hits.code, hits.detail);
     return reply.send({ points: hits.value });
   });

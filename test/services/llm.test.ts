@@ -51,6 +51,7 @@ function llm(options: { model?: Model; now?: () => number } = {}) {
     authorize,
     models: ['city-small', 'city-large'],
     model: options.model ?? createMockModel(() => 1_700_000_000),
+    provider: 'swarmproof',
     meter: createUsageMeter(options.now ?? (() => 1_700_000_000_000)),
   });
   open.push(() => app.close());

@@ -54,6 +54,7 @@ async function upstream(answer: (seen: Seen, response: ServerResponse) => void, 
       timeoutMs,
       fetch,
     }),
+    provider: 'openai',
     meter: createUsageMeter(() => 0),
   });
   closing.push(
