@@ -9,4 +9,11 @@ export const WIRING_CODES = {
   CAUSE_NOT_RECORDED: 'The ledger does not hold the record that a call names as its cause.',
 } as const;
 
+/** What the broker itself refuses a member who is let in, as its own log tells it. */
+export const BROKER_CODES = {
+  PUBLISH_DENIED: 'The broker did not take a message: this member may not publish there.',
+  SUBSCRIBE_DENIED: 'The broker did not take a subscription: this member may not read there.',
+} as const;
+export type BrokerCode = keyof typeof BROKER_CODES;
+
 export type WiringCode = keyof typeof WIRING_CODES;

@@ -91,6 +91,8 @@ function chainOf(pems: readonly unknown[]): readonly Uint8Array[] | undefined {
   return chain;
 }
 
+const CLIENT = /^[A-Za-z0-9._+-]{0,64}$/;
+
 /** CONNECT may repeat who the certificate says it is, and nothing else. */
 function contradicts(connect: Json, id: SpiffeId): string | undefined {
   for (const field of ['name', 'user'] as const) {
@@ -100,6 +102,12 @@ function contradicts(connect: Json, id: SpiffeId): string | undefined {
   for (const field of ['pass', 'auth_token', 'nkey', 'jwt'] as const) {
     const said = connect[field];
     if (said !== undefined && said !== '') return field;
+  }
+  // The broker writes both into the log that its denials are read from, and formats them twice: a
+  // `%[1]s` in one of them wrote the subject of a denial where the member's name belongs.
+  for (const field of ['lang', 'version'] as const) {
+    const said = connect[field];
+    if (said !== undefined && (typeof said !== 'string' || !CLIENT.test(said))) return field;
   }
   return undefined;
 }

@@ -4,10 +4,10 @@ import { PEER_CODES, SVID_CODES } from '#identity/codes.ts';
 import { ISSUER_CODES } from '#identity/issuer/codes.ts';
 import { POLICY_CODES } from '#policy/codes.ts';
 import { SERVICE_CODES } from '#services/codes.ts';
-import { WIRING_CODES } from '../codes.ts';
+import { BROKER_CODES, WIRING_CODES } from '../codes.ts';
 
 /** What gave a code: the place where something was refused. */
-export type Place = 'ledger' | 'gate' | 'workload-api' | 'door' | 'policy' | 'service';
+export type Place = 'ledger' | 'broker' | 'gate' | 'workload-api' | 'door' | 'policy' | 'service';
 
 export interface CodeMeaning {
   readonly place: Place;
@@ -27,6 +27,7 @@ type Entry = string | { readonly kind: RefusalKind; readonly meaning: string };
 /** The tables of every layer; a code stands in one of them. */
 const TABLES: readonly (readonly [Place, Readonly<Record<string, Entry>>])[] = [
   ['gate', GATE_CODES],
+  ['broker', BROKER_CODES],
   ['door', DOOR_CODES],
   ['ledger', CUSTODY_CODES],
   ['workload-api', ISSUER_CODES],

@@ -54,6 +54,8 @@ export interface BrokerOptions {
   readonly keys: BrokerKeys;
   readonly lifeline: Lifeline;
   readonly serverName: string;
+  /** Each line of the broker's log. */
+  readonly onLine?: (line: string) => void;
 }
 
 /** nats-server with the swarm's configuration: public halves of keys only. */
@@ -64,6 +66,7 @@ export function createBroker(options: BrokerOptions): NatsServer {
     folder: run.nats,
     logs: run.logs,
     lifeline: options.lifeline,
+    ...(options.onLine !== undefined && { onLine: options.onLine }),
     render: (port, files) =>
       renderServerConfig({
         serverName: options.serverName,

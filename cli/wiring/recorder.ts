@@ -1,11 +1,14 @@
 import type { BusClient } from '#bus/client/bus-client.ts';
 import { GATE_CODES } from '#bus/codes.ts';
-import { encodeAck } from '#custody/ack.ts';
+import { parseViolation, type Violation } from '#bus/violation.ts';
+import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
 import { createRefusalTally } from '#custody/refusals.ts';
+import type { BrokerCode } from '../codes.ts';
 
 /**
  * The supervisor's word in the ledger about refusals that no door can record itself: the issuer's,
- * and the gates', who have no place on the bus. Aggregated like every door's, so that whoever
+ * the gates', who have no place on the bus, and the broker's, who signs nothing: its log names the
+ * member of a connection as the gate did when it let it in. Aggregated like every door's, so that whoever
  * knocks a thousand times a second writes one entry a second.
  */
 export interface Recorder {
@@ -16,6 +19,8 @@ export interface Recorder {
    * and with a code that no gate gives, nothing is recorded: it would be this process's word.
    */
   gateRefused(gate: string, code: string): void;
+  /** A line of the broker's log; only one that tells what it denied a member is recorded. */
+  brokerSaid(line: string): void;
   /** From now on refusals are not recorded: processes that are being stopped leave as they can. */
   ending(): void;
   /** What was refused before the bus was there is recorded now. */
@@ -24,11 +29,28 @@ export interface Recorder {
 }
 
 const FLUSH_EVERY_MS = 1000;
+const DENIED: Readonly<Record<Violation['kind'], BrokerCode>> = {
+  publish: 'PUBLISH_DENIED',
+  subscribe: 'SUBSCRIBE_DENIED',
+};
 const GATES: ReadonlySet<string> = new Set(['gate-a', 'gate-b']);
 const CODE = /^([A-Z][A-Z0-9_]{2,63}):/;
 
-export function createRecorder(clock: () => number): Recorder {
+/** A refusal in the moment in which this process learns of it; the ledger has it a second later. */
+export type Observed = Pick<RefusalPayload, 'code' | 'presented_by' | 'subject'>;
+
+export interface RecorderOptions {
+  /** The token of a member, by its SPIFFE ID. */
+  readonly tokenOf?: (id: string) => string | undefined;
+  readonly onRefusal?: (refusal: Observed) => void;
+}
+
+export function createRecorder(clock: () => number, options: RecorderOptions = {}): Recorder {
   const tally = createRefusalTally({ clock });
+  const add = (refusal: Observed): void => {
+    tally.add(refusal);
+    options.onRefusal?.(refusal);
+  };
   let ending = false;
   let bus: Pick<BusClient, 'record'> | undefined;
 
@@ -52,11 +74,18 @@ export function createRecorder(clock: () => number): Recorder {
     denied: (pid, detail) => {
       if (ending) return;
       const code = CODE.exec(detail)?.[1] ?? 'WORKLOAD_DENIED';
-      tally.add({ code, presented_by: `pid-${pid}`, subject: 'workload-api' });
+      add({ code, presented_by: `pid-${pid}`, subject: 'workload-api' });
     },
     gateRefused: (gate, code) => {
       if (ending || !GATES.has(gate) || !Object.hasOwn(GATE_CODES, code)) return;
-      tally.add({ code, presented_by: 'unknown', subject: gate });
+      add({ code, presented_by: 'unknown', subject: gate });
+    },
+    brokerSaid: (line) => {
+      const violation = ending ? undefined : parseViolation(line);
+      const token = violation && options.tokenOf?.(violation.id);
+      if (violation === undefined || token === undefined) return;
+      const code = DENIED[violation.kind];
+      add({ code, presented_by: token, subject: violation.subject });
     },
     attach: (to) => {
       bus = to;

@@ -23,7 +23,7 @@ import { type ImageStore, imageOf, storeImages } from './images.ts';
 import type { LedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
-import { createRecorder } from './recorder.ts';
+import { createRecorder, type Observed } from './recorder.ts';
 import { observeSocket } from './start-messages.ts';
 import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
 
@@ -65,6 +65,8 @@ export interface RunningSwarm {
   /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */
   onPolicy(listener: (what: string) => void): () => void;
   onIssued(listener: (issued: Issued) => void): () => void;
+  /** Refusals that no door makes, when they happen: the issuer's, the gates' and the broker's. */
+  onRefusal(listener: (refusal: Observed) => void): () => void;
   stop(): Promise<void>;
 }
 
@@ -109,7 +111,14 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   );
   const issuedListeners = new Set<(issued: Issued) => void>();
   let supervisor: Supervisor | undefined;
-  const recorder = createRecorder(Date.now);
+  const refusalListeners = new Set<(refusal: Observed) => void>();
+  const tokens = new Map<string, string>(swarm.members.map(({ id, token }) => [id, token]));
+  const recorder = createRecorder(Date.now, {
+    tokenOf: (id) => tokens.get(id),
+    onRefusal: (refusal) => {
+      for (const listener of refusalListeners) listener(refusal);
+    },
+  });
   const denials = new Map<number, string>();
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
@@ -134,6 +143,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       keys,
       lifeline,
       serverName: swarm.name,
+      onLine: (line) => recorder.brokerSaid(line),
     });
     const upkeep = createBrokerUpkeep({ issuer, run, trustDomain: swarm.trustDomain });
     const context: PlanContext = {
@@ -236,6 +246,10 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       onIssued: (listener) => {
         issuedListeners.add(listener);
         return () => issuedListeners.delete(listener);
+      },
+      onRefusal: (listener) => {
+        refusalListeners.add(listener);
+        return () => refusalListeners.delete(listener);
       },
       stop,
     };

@@ -21,6 +21,8 @@ export interface NatsServerOptions {
   readonly folder: string;
   readonly logs: string;
   readonly lifeline: Lifeline;
+  /** Each line of its log. */
+  readonly onLine?: (line: string) => void;
   /** The configuration's text; `port` is -1 at first, then the port that was found. */
   readonly render: (port: number, files: NatsServerFiles) => string;
 }
@@ -93,6 +95,7 @@ export function createNatsServer(options: NatsServerOptions): NatsServer {
         cwd: options.folder,
         logs: options.logs,
         lifeline: options.lifeline,
+        ...(options.onLine !== undefined && { onLine: options.onLine }),
         untilReady,
       });
       return started.ok ? accept(started.value) : refuse('SPAWN_FAILED', started.detail);

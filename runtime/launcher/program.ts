@@ -1,5 +1,6 @@
 import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { processStartTime } from '../process-info.ts';
 import { type Lifeline, parentDeathCommand, pipeCommand, withoutCore } from './lifeline.ts';
@@ -15,8 +16,34 @@ export interface ProgramSpec {
   readonly cwd: string;
   readonly logs: string;
   readonly lifeline: Lifeline;
+  /** Each whole line that it writes, whoever is quoted in it; longer ones than 8 KiB are left out. */
+  readonly onLine?: (line: string) => void;
   /** Resolves when the program serves; it is given up when the program ends first. */
   readonly untilReady: (pid: number, signal: AbortSignal) => Promise<void>;
+}
+
+const MAX_LINE_BYTES = 8192;
+const NEWLINE = 10;
+
+/** Bounded: a program that never ends a line fills no memory here. */
+function eachLine(stream: Readable, onLine: (line: string) => void): void {
+  let held: Buffer[] = [];
+  let size = 0;
+  stream.on('data', (chunk: Buffer) => {
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      const last = chunk.subarray(start, end);
+      if (size + last.length <= MAX_LINE_BYTES) {
+        onLine(Buffer.concat([...held, last]).toString('utf8'));
+      }
+      held = [];
+      size = 0;
+      start = end + 1;
+    }
+    size += chunk.length - start;
+    if (size <= MAX_LINE_BYTES) held.push(chunk.subarray(start));
+    else held = [];
+  });
 }
 
 /** Starts a program that ends with this process, whatever ends it. */
@@ -37,8 +64,11 @@ export async function launchProgram(
     stdio: ['ignore', 'pipe', 'pipe', ...(piped ? ['pipe' as const] : [])],
   };
   const child: ChildProcess = spawn(command, args, options);
-  if (child.stdout !== null) log.take(child.stdout);
-  if (child.stderr !== null) log.take(child.stderr);
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
+    log.take(stream);
+    if (spec.onLine !== undefined) eachLine(stream, spec.onLine);
+  }
   child.stdio[3]?.on('error', () => {});
   const exit = Promise.withResolvers<ExitInfo>();
   const ended = new AbortController();
