@@ -65,24 +65,39 @@ export interface ConsistencyClaim {
  */
 export function verifyConsistency(claim: ConsistencyClaim): boolean {
   const { oldSize, oldRoot, size, root, path } = claim;
-  if (!isTreeSize(oldSize) || !isTreeSize(size) || oldSize > size || !wellFormed(path)) {
-    return false;
-  }
+  if (!isTreeSize(oldSize) || !isTreeSize(size) || oldSize > size) return false;
   if (oldSize === size) return path.length === 0 && sameHash(oldRoot, root);
   if (oldSize === 0) return path.length === 0;
+  const roots = rootsFromConsistency(claim);
+  return roots !== undefined && sameHash(roots.oldRoot, oldRoot) && sameHash(roots.root, root);
+}
+
+/**
+ * The two roots to which the hashes of a path lead, for 0 < `oldSize` < `size`; `undefined` when
+ * it is no path between such sizes. Where `root` is the signed one and `oldRoot` is not, the path
+ * is a proof that the log changed its past.
+ */
+export function rootsFromConsistency(
+  claim: Pick<ConsistencyClaim, 'oldSize' | 'oldRoot' | 'size' | 'path'>,
+): { readonly oldRoot: Uint8Array; readonly root: Uint8Array } | undefined {
+  const { oldSize, oldRoot, size, path } = claim;
+  if (!isTreeSize(oldSize) || !isTreeSize(size) || oldSize === 0 || oldSize >= size) {
+    return undefined;
+  }
+  if (!wellFormed(path)) return undefined;
   let place = oldSize - 1;
   let last = size - 1;
   while (isOdd(place)) {
     place = half(place);
     last = half(last);
   }
-  // Where the old tree is complete, its root is the first node, and is left out of the path.
-  const [first = oldRoot, ...rest] = place === 0 ? [oldRoot, ...path] : path;
-  if (place !== 0 && path.length === 0) return false;
+  // Where the old tree is one complete subtree, its root is the first hash and left out of the path.
+  const [first, ...rest] = place === 0 ? [oldRoot, ...path] : path;
+  if (first === undefined) return undefined;
   let before = first;
   let now = first;
   for (const node of rest) {
-    if (last === 0) return false;
+    if (last === 0) return undefined;
     if (isOdd(place) || place === last) {
       before = nodeHash(node, before);
       now = nodeHash(node, now);
@@ -96,5 +111,5 @@ export function verifyConsistency(claim: ConsistencyClaim): boolean {
     place = half(place);
     last = half(last);
   }
-  return last === 0 && sameHash(before, oldRoot) && sameHash(now, root);
+  return last === 0 ? { oldRoot: before, root: now } : undefined;
 }
