@@ -35,7 +35,7 @@ const PUBLIC_NKEY = /^[UA][A-Z2-7]{55}$/;
 export const DEFAULT_MAX_PAYLOAD = 512 * 1024;
 
 /** Text in double quotes. @throws Error on a character that nats-server's parser would act on. */
-function quoted(what: string, text: string): string {
+export function quoted(what: string, text: string): string {
   // Quotes and backslashes end or alter the string; `$` at its start names a variable.
   for (const character of text) {
     if (character < ' ' || character === '"' || character === '\\' || character === '\x7f') {
