@@ -7,6 +7,10 @@ export const WIRING_CODES = {
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   WORKLOAD_DENIED: 'The issuer refused a process an identity, and gave no code for it.',
   CAUSE_NOT_RECORDED: 'The ledger does not hold the record that a call names as its cause.',
+  AGENT_UNKNOWN: 'No agent of the running swarm has this name, or more than one has.',
+  ROLLOUT_UNSIGNED: 'An image that CI has not signed is not rolled out.',
+  ROLLOUT_OTHER_ROLE: 'An image is rolled out only to agents of its own role.',
+  ROLLOUT_FAILED: 'What was rolled out did not come up with an identity; the agent runs as before.',
 } as const;
 
 /** What the broker itself refuses a member who is let in, as its own log tells it. */

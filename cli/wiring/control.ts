@@ -18,14 +18,25 @@ const listArgs = z.object({
 const idArgs = z.object({ id: z.string().max(64) });
 const ancestryArgs = idArgs.extend({ limit: z.int().min(1).max(10_000).default(10_000) });
 
+const agentArgs = z.object({ agent: z.string().min(1).max(128) });
+const path = z.string().min(1).max(4096);
+const rolloutArgs = agentArgs.extend({
+  imageFolder: path.optional(),
+  input: z.strictObject({ path, follow: z.boolean().default(false) }).optional(),
+});
+
 /** One entry as it is stored. */
 const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).toString('utf8');
 
 /** What of a running swarm the commands are served from. */
-export interface ServedSwarm extends Pick<RunningSwarm, 'status' | 'trust' | 'rules'> {
-  readonly ledger: LedgerQueries;
+export interface ServedSwarm
+  extends Pick<
+    RunningSwarm,
+    'status' | 'trust' | 'rules' | 'replaceAgent' | 'rollbackAgent' | 'onRefusal'
+  > {
+  readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
-  readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members'>;
+  readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members' | 'agents'>;
 }
 
 /** Serves a running swarm's status, ledger and stop to commands in other terminals. */
@@ -61,9 +72,31 @@ export async function serveSwarm(
       for (const one of ledger.ancestry(id as RecordId, limit)) part(evidenceJson(one));
       return accept({});
     },
+    replace: async (args) => {
+      const { agent, imageFolder, input } = rolloutArgs.parse(args);
+      return running.replaceAgent(agent, {
+        ...(imageFolder !== undefined && { imageFolder }),
+        ...(input !== undefined && { input: { path: input.path, follow: input.follow } }),
+      });
+    },
+    rollback: async (args) => running.rollbackAgent(agentArgs.parse(args).agent),
+    follow: async (_args, part, signal) => {
+      const stops = [
+        ledger.onEntry((entry) => part({ entry: textOf(entry) })),
+        running.onRefusal((refused) => part({ refused })),
+      ];
+      part({ size: ledger.size() });
+      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      for (const stop of stops) stop();
+      return accept({});
+    },
     trust: async () =>
       accept({
         members: running.swarm.members.map(({ id }) => id),
+        agents: running.swarm.agents.map(({ member, config }) => ({
+          ...member,
+          sensor: 'source' in Object(config),
+        })),
         bundles: Object.fromEntries(
           [...running.trust()].map(([domain, { authorities }]) => [
             domain,

@@ -17,6 +17,7 @@ import type { BrokerUpkeep } from './broker-upkeep.ts';
 import { IMAGES, type ImageStore, imageOf } from './images.ts';
 import { openMintedSource } from './minted-source.ts';
 import { messageOf } from './process.ts';
+import type { Rollouts } from './rollout.ts';
 import { agentConfig, type StartContext, serviceConfig, startMessage } from './start-messages.ts';
 
 const SUPERVISOR_TTL_SECONDS = 3600;
@@ -28,8 +29,8 @@ export interface PlanContext extends StartContext {
   readonly upkeep: BrokerUpkeep;
   readonly keys: BrokerKeys;
   readonly launcher: LaunchContext;
-  /** SPIFFE ID of the file that a sensor alone may read → real path. */
-  readonly inputs: ReadonlyMap<string, string>;
+  /** What each member runs and reads, asked at each of its starts. */
+  readonly rollouts: Rollouts;
   /** The supervisor's own identity is there; what it returns ends with the swarm. */
   readonly onSupervisor: (source: X509Source) => Promise<Outcome<unknown>>;
   readonly onSupervisorStop: () => Promise<void>;
@@ -59,7 +60,7 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
   ) as [Member[], Member[]];
   const agentPlan = (agent: Member, after: readonly Member[]): ProcessPlan =>
     nodePlan(context, agent, [...open, ...after.map(({ token }) => token)], () =>
-      startMessage(context, agent, agentConfig(swarm, agent)),
+      startMessage(context, agent, agentConfig(context.rollouts.swarm(), agent)),
     );
   return [
     issuerPlan(context),
@@ -158,7 +159,6 @@ function nodePlan(
   start: () => ReturnType<typeof startMessage>,
 ): ProcessPlan {
   const imageName = imageOf(member);
-  const input = context.inputs.get(member.id);
   return {
     kind: 'process',
     name:
@@ -166,8 +166,9 @@ function nodePlan(
     after,
     spiffeId: member.id,
     start: async (signal) => {
-      const image = context.images.images.get(imageName);
+      const image = context.rollouts.image(member);
       if (image === undefined) return refuse('IMAGE_UNREADABLE', `no image ${imageName}`);
+      const input = context.rollouts.file(member);
       return launch(
         {
           name: member.token,

@@ -5,12 +5,12 @@ import { accept, type Outcome } from '#identity/outcome.ts';
 import type { BundleSet } from '#identity/svid.ts';
 import { loadBundle, type PolicyBundle } from '#policy/bundle.ts';
 import type { RuleLocation } from '#policy/compile.ts';
+import { storeImage } from '#runtime/images/store.ts';
 import { createIssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
 import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
 import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
-import { registrations } from '#runtime/swarm-file/entries.ts';
 import { inputFile, parseInput, withInput } from '#runtime/swarm-file/input.ts';
 import { loadSwarm } from '#runtime/swarm-file/load.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
@@ -19,13 +19,16 @@ import { serviceSchemas } from '#services/index.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
-import { type ImageStore, imageOf, storeImages } from './images.ts';
+import type { Control } from './controls.ts';
+import { imagesOf, storeImages } from './images.ts';
 import type { LedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
 import { createRecorder, type Observed } from './recorder.ts';
+import { type AgentReplacer, createReplacer, createRollouts } from './rollout.ts';
 import { observeSocket } from './start-messages.ts';
 import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
+import { variantOff } from './variants.ts';
 
 const POLICY_FOLDER = join(CHECKOUT, 'policy');
 const UPKEEP_EVERY_MS = 60_000;
@@ -46,6 +49,10 @@ export interface SwarmOptions {
   readonly upstreamApiKey?: string;
   /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
   readonly imageFolder?: (name: string) => string;
+  /** Controls that are off, each by another module of the wiring in the images; default: none. */
+  readonly off?: readonly Control[];
+  /** Told of images that have to be built for that first. */
+  readonly progress?: (line: string) => void;
   /** Aborts the start; a swarm that runs is ended by its own `stop`. */
   readonly signal?: AbortSignal;
 }
@@ -60,6 +67,9 @@ export interface RunningSwarm {
   readonly rules: () => Readonly<Record<string, RuleLocation>>;
   /** Socket on which the city works show their state. */
   readonly observe: string;
+  /** Rolls out another signed image, or another input, to one agent: by its token or name. */
+  readonly replaceAgent: AgentReplacer['replace'];
+  readonly rollbackAgent: AgentReplacer['rollback'];
   status(): SwarmStatus;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
   /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */
@@ -100,6 +110,11 @@ export async function readSwarm(
   return { swarm, inputs: files };
 }
 
+async function imageFolders({ imageFolder, off = [], progress = () => {} }: SwarmOptions) {
+  if (imageFolder !== undefined || off.length === 0) return imageFolder;
+  return imagesOf(variantOff(off), progress);
+}
+
 /** Starts a swarm and resolves when every process is ready. @throws SwarmRefused when one is not. */
 export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   const { swarm, inputs } = await readSwarm(options.file, options.inputs);
@@ -123,9 +138,10 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
   try {
-    const images = await storeImages(run.store, options.imageFolder);
+    const images = await storeImages(run.store, await imageFolders(options));
     const issuer = createIssuerLink();
-    must(await issuer.setEntries(entriesOf(swarm, images)));
+    const rollouts = createRollouts({ swarm, images: images.images, inputs });
+    must(await issuer.setEntries(rollouts.entries()));
     issuer.onEvent((event) => {
       if (event.event === 'denied') {
         denials.set(event.pid, event.detail);
@@ -156,7 +172,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer,
       broker,
       keys,
-      inputs,
+      rollouts,
       launcher: {
         node: process.execPath,
         store: run.store,
@@ -230,6 +246,12 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       throw new SwarmRefused(started.ok ? 'the swarm did not come up' : started.detail);
     }
     const { ledger, source } = own;
+    const replacer = createReplacer({
+      rollouts,
+      supervisor: running,
+      issuer,
+      store: (folder) => storeImage(folder, run.store, [images.ciKey]),
+    });
     return {
       swarm,
       run,
@@ -237,6 +259,8 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       trust: () => source.bundles(),
       rules: () => rules,
       observe: observeSocket(run),
+      replaceAgent: replacer.replace,
+      rollbackAgent: replacer.rollback,
       status: () => running.status(),
       onEvent: (listener) => running.onEvent(listener),
       onPolicy: (listener) => {
@@ -259,16 +283,4 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     await run.close();
     throw error;
   }
-}
-
-/** Every entry names the digest of the image that CI signed for it: one role, one digest. */
-function entriesOf(swarm: Swarm, { images }: ImageStore) {
-  const byId = new Map(swarm.members.map((member) => [member.id as string, member]));
-  return registrations(swarm).map((entry) => {
-    const member = byId.get(entry.spiffe_id);
-    const image = member === undefined ? undefined : images.get(imageOf(member));
-    if (image === undefined || !image.verified) return entry;
-    const digest = { type: 'swarm', value: `image_digest:${image.reference.digest}` };
-    return { ...entry, selectors: [...entry.selectors, digest] };
-  });
 }

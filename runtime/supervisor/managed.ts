@@ -43,8 +43,22 @@ export interface Managed {
   report(): Readonly<Record<string, unknown>> | undefined;
   /** Resolves at the first readiness, or with why it never came. */
   start(): Promise<Outcome<unknown, 'NOT_READY'>>;
+  /**
+   * Ends the present life in order and begins the next at once: no failure, so no pause. `between`
+   * runs when the one has ended and before the other starts. Refused when the next life did not become ready; it is then tried
+   * again like any other.
+   */
+  restart(graceMs: number, between: () => Promise<Outcome<unknown>>): Promise<Outcome<unknown>>;
   /** Ends it for good; restarts cease. */
   stop(graceMs: number): Promise<void>;
+}
+
+/** Another life that was asked for: `waiting` until the present one has ended. */
+interface Replacement {
+  waiting: boolean;
+  readonly graceMs: number;
+  begin(): Promise<void>;
+  begun(outcome: Outcome<unknown>): void;
 }
 
 /** A throw is a bug of the wiring; it must not end the supervisor and all that it keeps alive. */
@@ -68,11 +82,14 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
   let running: RunningProcess | undefined;
   let report: Readonly<Record<string, unknown>> | undefined;
   let stopping = false;
+  let replacement: Replacement | undefined;
   const first = Promise.withResolvers<Outcome<unknown, 'NOT_READY'>>();
   const abort = new AbortController();
-  const aborted = Promise.withResolvers<void>();
+  /** Resolves when a pause need not be waited for: the end, or another life that was asked for. */
+  let hurry = Promise.withResolvers<void>();
   let graceMs = 0;
 
+  const waiting = (): boolean => replacement?.waiting === true;
   const enter = (next: ProcessState, why?: string): void => {
     state = next;
     since = options.now();
@@ -125,12 +142,15 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     running = life;
     options.emit({ ...at(), type: 'started', pid: life.pid, restarts });
     const unfollow = follow(life);
+    // Asked for while this one was on its way.
+    if (replacement?.waiting === true) void life.stop(replacement.graceMs);
     let readySince: number | undefined;
     if (await becomeReady(life)) {
       readySince = options.now().getTime();
       everReady = true;
       first.resolve(accept({}));
-    } else if (stopping) {
+      if (!waiting()) replacement?.begun(accept({}));
+    } else if (stopping || waiting()) {
       void life.stop(graceMs);
     } else {
       // Silent for too long or already gone; a living one is ended, its next life may fare better.
@@ -145,7 +165,7 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
       ...at(),
       type: 'exited',
       pid: life.pid,
-      expected: stopping,
+      expected: stopping || waiting(),
       code,
       signal,
       detail: said,
@@ -158,6 +178,12 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
     while (!stopping) {
       const readyFor = await live();
       if (stopping) break;
+      if (waiting()) {
+        await replacement?.begin();
+        continue;
+      }
+      // The life that was asked for did not come up; it is tried again like any other.
+      replacement?.begun(refuse('NOT_READY', `${name}: ${detail ?? 'ended before it was ready'}`));
       failures = readyFor !== undefined && readyFor >= options.backOff.stableMs ? 0 : failures + 1;
       if (!everReady && failures >= options.firstStartTries) {
         const why = `${name}: not ready after ${failures} starts: ${detail ?? 'no reason given'}`;
@@ -167,9 +193,12 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
       enter('backing-off', detail);
       restarts += 1;
       options.emit({ ...at(), type: 'restarting', inMs: pause, restarts });
-      await within(aborted.promise, pause);
+      hurry = Promise.withResolvers();
+      if (!waiting() && !stopping) await within(hurry.promise, pause);
+      if (waiting() && !stopping) await replacement?.begin();
     }
     enter('stopped', detail);
+    replacement?.begun(refuse('NOT_READY', `${name}: stopped before it was ready`));
     first.resolve(refuse('NOT_READY', `${name}: stopped before it was ready`));
   }
 
@@ -186,11 +215,34 @@ export function manage(plan: ProcessPlan, options: ManagedOptions): Managed {
       life ??= keepAlive();
       return first.promise;
     },
+    restart: async (grace, between) => {
+      if (stopping || life === undefined) {
+        return refuse('NOT_READY', `${name}: ${stopping ? 'is being stopped' : 'has not started'}`);
+      }
+      if (replacement !== undefined) return refuse('NOT_READY', `${name}: is being replaced`);
+      const begun = Promise.withResolvers<Outcome<unknown>>();
+      replacement = {
+        waiting: true,
+        graceMs: grace,
+        begin: async () => {
+          const made = await outcomeOf(between());
+          if (replacement !== undefined) replacement.waiting = false;
+          // Without it the life that follows is one like the last.
+          if (!made.ok) begun.resolve(made);
+        },
+        begun: (outcome) => begun.resolve(outcome),
+      };
+      hurry.resolve();
+      await running?.stop(grace);
+      const outcome = await begun.promise;
+      replacement = undefined;
+      return outcome;
+    },
     stop: async (grace) => {
       stopping = true;
       graceMs = grace;
       abort.abort();
-      aborted.resolve();
+      hurry.resolve();
       if (life === undefined) return enter('stopped');
       enter('stopping', detail);
       await running?.stop(grace);

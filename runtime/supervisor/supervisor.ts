@@ -36,6 +36,11 @@ export interface Supervisor {
   add(plan: ProcessPlan): Promise<StartOutcome>;
   /** Ends a process for good. */
   remove(name: string): Promise<Outcome<unknown, 'NOT_READY'>>;
+  /** Ends a process and begins its next life at once; see `Managed.restart`. */
+  restart(
+    name: string,
+    between: () => Promise<Outcome<unknown>>,
+  ): Promise<Outcome<unknown, 'NOT_READY' | (string & {})>>;
   /** The living process of that name, to send it a message or to follow its own. */
   process(name: string): RunningProcess | undefined;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
@@ -172,6 +177,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       await one.stop(grace);
       managed.delete(name);
       return accept({});
+    },
+    restart: async (name, between) => {
+      const one = managed.get(name);
+      if (one === undefined) return refuse('NOT_READY', `${name}: no such process`);
+      if (stopped !== undefined) return refuse('NOT_READY', `${name}: the swarm is stopping`);
+      return one.restart(grace, between);
     },
     process: (name) => managed.get(name)?.running(),
     onEvent: (listener) => {

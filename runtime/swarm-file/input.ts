@@ -52,12 +52,14 @@ function hasSource(agent: AgentSpec): boolean {
 
 /**
  * The same swarm with one sensor reading a file: its `source` becomes `{kind, path}`, `kind` by the
- * file's extension. A sensor is an agent that has a source; its name or its token names it.
+ * file's extension. A sensor is an agent that has a source; its name or its token names it. With
+ * `follow` it reads on at the file's end, which only NDJSON can.
  */
 export function withInput(
   swarm: Swarm,
   name: string,
   path: string,
+  options: { readonly follow: boolean } = { follow: false },
 ): Outcome<Swarm, 'INPUT_INVALID'> {
   const kind = KINDS[extname(path).toLowerCase()];
   if (kind === undefined) {
@@ -66,6 +68,10 @@ export function withInput(
       `--input ${name}=${path}: the file must end in .csv, .ndjson or .jsonl`,
     );
   }
+  if (options.follow && kind !== 'ndjson') {
+    return refuse('INPUT_INVALID', `${name}=${path}: only .ndjson and .jsonl can be followed`);
+  }
+  const source = { kind, path, ...(options.follow && { follow: true }) };
   const sensors = swarm.agents.filter(hasSource);
   const named = sensors.filter(({ member }) => member.name === name || member.token === name);
   const [found] = named;
@@ -86,9 +92,7 @@ export function withInput(
     return refuse('INPUT_INVALID', `--input ${name}: no sensor of that name; ${known}`);
   }
   const agents = swarm.agents.map((agent) =>
-    agent === found
-      ? { ...agent, config: { ...Object(agent.config), source: { kind, path } } }
-      : agent,
+    agent === found ? { ...agent, config: { ...Object(agent.config), source } } : agent,
   );
   return accept({ ...swarm, agents });
 }

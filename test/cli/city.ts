@@ -9,6 +9,7 @@ import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
 import { createLedger, type Ledger } from '#custody/ledger/ledger.ts';
 import type { RecordDraft } from '#custody/record/sign.ts';
 import type { SignedRecord } from '#custody/record.ts';
+import { refuse } from '#identity/outcome.ts';
 import { openRunFolder } from '#runtime/run-folder.ts';
 import { createMemoryStorage } from '#test/custody/ledger/support.ts';
 import { createTestSwarm, IDS, type Name } from '#test/custody/support.ts';
@@ -194,12 +195,16 @@ export async function serveCity(city: City, stateDir: string, ledger: Ledger = c
   if (!run.ok) throw new Error(run.detail);
   const control = await serveSwarm(
     {
-      ledger,
+      ledger: { ...ledger, onEntry: () => () => {} },
       run: run.value,
       swarm: {
         name: 'city',
         members: Object.entries(IDS).map(([name, id]) => member(id, name)),
+        agents: [],
       },
+      replaceAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
+      rollbackAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
+      onRefusal: () => () => {},
       status: () => ({ state: 'running', at: new Date().toISOString(), processes: [] }),
       trust: () => city.swarm.bundles,
       rules: () => RULES,
