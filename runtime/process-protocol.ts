@@ -35,4 +35,6 @@ export type FromChild =
   /** A refusal that this process decided and cannot record itself: the gates' decisions. */
   | { readonly type: 'refused'; readonly code: string; readonly detail: string }
   | { readonly type: 'status'; readonly status: Readonly<Record<string, unknown>> }
-  | { readonly type: 'fatal'; readonly detail: string };
+  | { readonly type: 'fatal'; readonly detail: string }
+  /** Finished spans of its own work, and how many it could not keep; read by who watches. */
+  | { readonly type: 'spans'; readonly spans: readonly unknown[]; readonly dropped: number };

@@ -44,7 +44,8 @@ runProcess(async (context) => {
     ledger,
     sign: (draft) => signer.sign(draft),
   });
-  const bus = await openBus({ self, directory, source, ...broker });
+  const { propagate } = context.telemetry;
+  const bus = await openBus({ self, directory, source, ...broker, propagate });
   await bus.serve({
     service: 'ledger',
     handler: async (request) => ({

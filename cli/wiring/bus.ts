@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type BusClient, createBusClient } from '#bus/client/bus-client.ts';
+import type { Propagate } from '#bus/client/envelope.ts';
 import type { Directory, Member } from '#bus/directory.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { X509Source } from '#identity/svid.ts';
@@ -12,6 +13,7 @@ export function openBus(options: {
   readonly source: X509Source;
   readonly url: string;
   readonly brokerId: SpiffeId | string;
+  readonly propagate?: Propagate;
 }): Promise<BusClient> {
   return createBusClient({
     ...options,

@@ -33,6 +33,7 @@ export async function joinSwarm(context: ProcessContext): Promise<Membership> {
     directory: directoryOf(start),
     source,
     ...brokerOf(start),
+    propagate: context.telemetry.propagate,
   });
   return {
     bus: {

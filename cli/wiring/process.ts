@@ -1,4 +1,5 @@
 import { createDirectory, type Directory } from '#bus/directory.ts';
+import { startTelemetry, type Telemetry } from '#observability/process.ts';
 import type { FromChild, StartMessage, ToChild } from '#runtime/process-protocol.ts';
 
 /** What a process leaves running after its start; `close` ends it cleanly. */
@@ -12,9 +13,13 @@ export interface Running {
 export interface ProcessContext {
   readonly start: StartMessage;
   readonly report: (message: FromChild) => void;
+  /** What the layers tell of this process's work goes to the supervisor as spans. */
+  readonly telemetry: Telemetry;
 }
 
 const STATUS_INTERVAL_MS = 500;
+/** For the last spans, when all else is done: a supervisor that does not read is not waited for. */
+const LAST_SPANS_MS = 250;
 
 /**
  * The life of every Node process of a swarm: wait for the launcher's start message, run, say
@@ -30,12 +35,14 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
     process.exit(2);
   }
   let running: Running | undefined;
+  let telemetry: Telemetry | undefined;
   let started = false;
   // The launcher's end of this channel closes with the launcher, however it dies.
   process.on('disconnect', () => process.exit(0));
   process.on('SIGINT', () => {}); // The terminal's Ctrl-C reaches the whole group; the launcher decides.
   const stop = async (): Promise<void> => {
     await running?.close().catch(() => {});
+    await telemetry?.flush(LAST_SPANS_MS);
     process.exit(0);
   };
   process.on('SIGTERM', () => void stop());
@@ -48,7 +55,16 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
     }
     if (message.type === 'start' && !started) {
       started = true;
-      main({ start: message, report }).then(
+      telemetry = startTelemetry({
+        id: message.self.token,
+        role: message.self.role,
+        send: (spans, written) => {
+          if (!process.connected || process.send === undefined) return false;
+          process.send(spans, undefined, undefined, written);
+          return true;
+        },
+      });
+      main({ start: message, report, telemetry }).then(
         (result) => {
           running = result;
           report({ type: 'ready' });

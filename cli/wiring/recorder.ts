@@ -1,8 +1,10 @@
 import type { BusClient } from '#bus/client/bus-client.ts';
 import { GATE_CODES } from '#bus/codes.ts';
+import { note } from '#bus/telemetry.ts';
 import { parseViolation, type Violation } from '#bus/violation.ts';
 import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
 import { createRefusalTally } from '#custody/refusals.ts';
+import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { BrokerCode } from '../codes.ts';
 
 /**
@@ -47,8 +49,11 @@ export interface RecorderOptions {
 
 export function createRecorder(clock: () => number, options: RecorderOptions = {}): Recorder {
   const tally = createRefusalTally({ clock });
-  const add = (refusal: Observed): void => {
+  const add = (refusal: Observed, peer?: SpiffeId): void => {
     tally.add(refusal);
+    const { code, subject: at } = refusal;
+    // The subject of what the broker denied is its sender's own choice of words.
+    note('admissionRefused', peer === undefined ? { code, at } : { code, at: 'broker', peer });
     options.onRefusal?.(refusal);
   };
   let ending = false;
@@ -85,7 +90,7 @@ export function createRecorder(clock: () => number, options: RecorderOptions = {
       const token = violation && options.tokenOf?.(violation.id);
       if (violation === undefined || token === undefined) return;
       const code = DENIED[violation.kind];
-      add({ code, presented_by: token, subject: violation.subject });
+      add({ code, presented_by: token, subject: violation.subject }, spiffeId(violation.id));
     },
     attach: (to) => {
       bus = to;

@@ -1,4 +1,5 @@
 import type { BusClient } from '#bus/client/bus-client.ts';
+import type { Propagate } from '#bus/client/envelope.ts';
 import { type BusLink, openLink } from '#bus/client/link.ts';
 import { createDirectory } from '#bus/directory.ts';
 import type { X509Source } from '#identity/svid.ts';
@@ -19,6 +20,7 @@ export interface SupervisorBus {
 export async function openSupervisorBus(
   context: PlanContext,
   source: X509Source,
+  propagate: Propagate,
 ): Promise<SupervisorBus> {
   const { swarm, keys } = context;
   const self = platformMember(swarm.trustDomain, 'supervisor');
@@ -35,7 +37,7 @@ export async function openSupervisorBus(
   try {
     const ledger = await openLedgerView(reader, self);
     const directory = createDirectory(swarm.members);
-    const bus = await openBus({ self, directory, source, url, brokerId });
+    const bus = await openBus({ self, directory, source, url, brokerId, propagate });
     const close = async (): Promise<void> => {
       await bus.close();
       await reader.close();

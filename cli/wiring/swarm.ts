@@ -28,6 +28,7 @@ import { createRecorder, type Observed } from './recorder.ts';
 import { type AgentReplacer, createReplacer, createRollouts } from './rollout.ts';
 import { observeSocket } from './start-messages.ts';
 import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
+import { type OtlpTarget, openTraces, type Traces } from './traces.ts';
 import { variantOff } from './variants.ts';
 
 const POLICY_FOLDER = join(CHECKOUT, 'policy');
@@ -47,6 +48,8 @@ export interface SwarmOptions {
   readonly natsServer: string;
   readonly opa: string | undefined;
   readonly upstreamApiKey?: string;
+  /** Where spans go beside the run's own file. */
+  readonly otlp?: OtlpTarget;
   /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
   readonly imageFolder?: (name: string) => string;
   /** Controls that are off, each by another module of the wiring in the images; default: none. */
@@ -67,6 +70,7 @@ export interface RunningSwarm {
   readonly rules: () => Readonly<Record<string, RuleLocation>>;
   /** Socket on which the city works show their state. */
   readonly observe: string;
+  readonly traces: Traces;
   /** Rolls out another signed image, or another input, to one agent: by its token or name. */
   readonly replaceAgent: AgentReplacer['replace'];
   readonly rollbackAgent: AgentReplacer['rollback'];
@@ -135,6 +139,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     },
   });
   const denials = new Map<number, string>();
+  const traces = openTraces({ runPath: run.path, swarm, otlp: options.otlp });
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
   try {
@@ -183,7 +188,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       },
       upkeep,
       onSupervisor: async (source) => {
-        own = await openSupervisorBus(context, source);
+        own = await openSupervisorBus(context, source, traces.propagate);
         recorder.attach(own.bus);
         return accept({});
       },
@@ -199,6 +204,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       random: Math.random,
     });
     const running = supervisor;
+    traces.follow(running);
     const policyListeners = new Set<(what: string) => void>();
     const tellPolicy = (what: string): void => {
       for (const listener of policyListeners) listener(what);
@@ -230,6 +236,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       for (const end of endings.splice(0)) end();
       await running.stop();
       issuer.close();
+      await traces.close();
       await run.close();
     };
     // What waits for the issuer waits no longer.
@@ -259,6 +266,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       trust: () => source.bundles(),
       rules: () => rules,
       observe: observeSocket(run),
+      traces: traces.view,
       replaceAgent: replacer.replace,
       rollbackAgent: replacer.rollback,
       status: () => running.status(),
@@ -280,6 +288,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   } catch (error) {
     for (const end of endings.splice(0)) end();
     await supervisor?.stop();
+    await traces.close();
     await run.close();
     throw error;
   }

@@ -106,6 +106,13 @@ function isFromChild(message: unknown): message is FromChild {
         'detail' in message &&
         typeof message.detail === 'string'
       );
+    case 'spans':
+      return (
+        'spans' in message &&
+        Array.isArray(message.spans) &&
+        'dropped' in message &&
+        Number.isSafeInteger(message.dropped)
+      );
     case 'quarantined':
     case 'fatal':
       return 'detail' in message && typeof message.detail === 'string';
