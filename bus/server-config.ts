@@ -89,7 +89,14 @@ export function renderServerConfig(config: ServerConfig): string {
       ? []
       : [`ports_file_dir: ${quoted('ports folder', config.portsFileDir)}`]),
     `pid_file: ${quoted('pid file', config.pidFile)}`,
-    ...(config.logFile === undefined ? [] : [`log_file: ${quoted('log file', config.logFile)}`]),
+    ...(config.logFile === undefined
+      ? []
+      : [
+          `log_file: ${quoted('log file', config.logFile)}`,
+          // Whoever is denied in a loop fills no disk.
+          'logfile_size_limit: 16777216',
+          'logfile_max_num: 2',
+        ]),
     `max_payload: ${config.maxPayload ?? DEFAULT_MAX_PAYLOAD}`,
     // A connection that does not read is cut before it holds the broker's memory.
     'max_pending: 67108864',

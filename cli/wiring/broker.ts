@@ -6,7 +6,16 @@ import { renderServerConfig } from '#bus/server-config.ts';
 import { bundleToPem, certificatesToPem } from '#identity/bundle.ts';
 import type { BundleSet, X509Svid } from '#identity/svid.ts';
 import type { Lifeline } from '#runtime/launcher/lifeline.ts';
-import { createNatsServer, type NatsServer } from '#runtime/launcher/nats-server.ts';
+import {
+  createOutsideNatsServer,
+  OUTSIDE_LOG,
+  type OutsideBrokerOptions,
+} from '#runtime/launcher/nats-outside.ts';
+import {
+  createNatsServer,
+  type NatsServer,
+  type NatsServerFiles,
+} from '#runtime/launcher/nats-server.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
 
 /** Key pairs of one run. Seeds stay in memory; the broker's configuration has the public halves. */
@@ -56,35 +65,49 @@ export interface BrokerOptions {
   readonly serverName: string;
   /** Each line of the broker's log. */
   readonly onLine?: (line: string) => void;
+  /** Somebody else runs the broker, from the files in the run's `nats/`; `natsServer` is not used. */
+  readonly outside?: Pick<OutsideBrokerOptions, 'port' | 'connect'>;
 }
 
 /** nats-server with the swarm's configuration: public halves of keys only. */
 export function createBroker(options: BrokerOptions): NatsServer {
   const { run, keys } = options;
+  const render = (port: number, files: NatsServerFiles, logFile?: string): string =>
+    renderServerConfig({
+      serverName: options.serverName,
+      port,
+      portsFileDir: files.portsFolder,
+      pidFile: files.pidFile,
+      storeDir: files.storeFolder,
+      ...(logFile !== undefined && { logFile }),
+      tls: {
+        certFile: join(run.nats, 'server.pem'),
+        keyFile: join(run.nats, 'server-key.pem'),
+        caFile: join(run.nats, 'ca.pem'),
+      },
+      issuer: keys.issuer.publicKey,
+      users: {
+        gates: Object.values(keys.gates).map(({ publicKey }) => publicKey),
+        operator: keys.operator.publicKey,
+        system: keys.system.publicKey,
+      },
+    });
+  const heard = options.onLine !== undefined && { onLine: options.onLine };
+  if (options.outside !== undefined) {
+    const logFile = join(run.nats, OUTSIDE_LOG);
+    return createOutsideNatsServer({
+      ...options.outside,
+      folder: run.nats,
+      ...heard,
+      render: (port, files) => render(port, files, logFile),
+    });
+  }
   return createNatsServer({
     program: options.natsServer,
     folder: run.nats,
     logs: run.logs,
     lifeline: options.lifeline,
-    ...(options.onLine !== undefined && { onLine: options.onLine }),
-    render: (port, files) =>
-      renderServerConfig({
-        serverName: options.serverName,
-        port,
-        portsFileDir: files.portsFolder,
-        pidFile: files.pidFile,
-        storeDir: files.storeFolder,
-        tls: {
-          certFile: join(run.nats, 'server.pem'),
-          keyFile: join(run.nats, 'server-key.pem'),
-          caFile: join(run.nats, 'ca.pem'),
-        },
-        issuer: keys.issuer.publicKey,
-        users: {
-          gates: Object.values(keys.gates).map(({ publicKey }) => publicKey),
-          operator: keys.operator.publicKey,
-          system: keys.system.publicKey,
-        },
-      }),
+    ...heard,
+    render,
   });
 }

@@ -17,6 +17,7 @@ import { policyData } from '#runtime/swarm-file/policy-data.ts';
 import { resolveSwarm, type Swarm } from '#runtime/swarm-file/resolve.ts';
 import { serviceSchemas } from '#services/index.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
+import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
 import type { Control } from './controls.ts';
@@ -46,6 +47,8 @@ export interface SwarmOptions {
   readonly runPath: string;
   readonly runId: string;
   readonly natsServer: string;
+  /** Somebody else runs the broker on this port of 127.0.0.1; `natsServer` is not used then. */
+  readonly brokerPort?: number | undefined;
   readonly opa: string | undefined;
   readonly upstreamApiKey?: string;
   /** Where spans go beside the run's own file. */
@@ -165,6 +168,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       lifeline,
       serverName: swarm.name,
       onLine: (line) => recorder.brokerSaid(line),
+      ...outsideBroker(options.brokerPort, issuer, swarm.trustDomain, keys),
     });
     const upkeep = createBrokerUpkeep({ issuer, run, trustDomain: swarm.trustDomain });
     const context: PlanContext = {

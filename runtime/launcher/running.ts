@@ -8,10 +8,14 @@ export interface ExitInfo {
   readonly detail: string;
 }
 
+/** What another one started, perhaps in another container, has no PID here. */
+export const NO_PID = 0;
+
 export type Readiness = 'ready' | 'quarantined';
 
 /** A living process that the launcher started. */
 export interface RunningProcess {
+  /** `NO_PID` for a broker that somebody else runs. */
   readonly pid: number;
   /** As `processStartTime` gives it. */
   readonly startTime: number;

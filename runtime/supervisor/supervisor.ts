@@ -1,5 +1,5 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
-import type { RunningProcess } from '../launcher/running.ts';
+import { NO_PID, type RunningProcess } from '../launcher/running.ts';
 import { pssKiB } from '../process-info.ts';
 import {
   BACK_OFF,
@@ -127,14 +127,15 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   function statusOf(one: Managed): ProcessStatus {
     const { name, spiffeId } = one.plan;
     const running = one.running();
-    const pss = running === undefined ? undefined : pssKiB(running.pid);
+    const pid = running?.pid === NO_PID ? undefined : running?.pid;
+    const pss = pid === undefined ? undefined : pssKiB(pid);
     const svid = spiffeId === undefined ? undefined : issued.get(spiffeId);
     const detail = one.detail();
     const report = one.report();
     return {
       name,
       state: one.state(),
-      ...(running === undefined ? {} : { pid: running.pid }),
+      ...(pid === undefined ? {} : { pid }),
       ...(spiffeId === undefined ? {} : { spiffeId }),
       restarts: one.restarts(),
       since: one.since().toISOString(),
