@@ -10,6 +10,7 @@ import {
 } from '../base64url.ts';
 import { type CanonicalValue, canonicalise, canonicalText } from '../canonical.ts';
 import type { EntryCode } from '../codes.ts';
+import type { BatchPlace } from '../record/batch.ts';
 import { type ParsedRecord, parseRecord } from '../record/parse.ts';
 import type { RecordId } from '../record.ts';
 
@@ -56,22 +57,32 @@ function ownBytes(bytes: Uint8Array): Uint8Array {
   return own;
 }
 
+function ownText(text: string): string {
+  return Buffer.from(text, 'latin1').toString('latin1');
+}
+
+/** The place in a batch, out of the record's own text. */
+function ownPlace(place: BatchPlace, text: string): BatchPlace {
+  const jws = text.slice(text.lastIndexOf('~') + 1);
+  const signingInput = jws.slice(0, place.signingInput.length);
+  const path = place.path.map(ownBytes);
+  return { ...place, jws, signingInput, root: ownBytes(place.root), path };
+}
+
 /**
  * The entry with bytes and text of its own. What came from the network is a view into what the
  * socket read, or a slice of a message's whole header: kept as it is, it keeps all of that in memory.
  */
 export function ownEntry(entry: LedgerEntry): LedgerEntry {
   if (entry.type === 'refusal') return entry;
-  const jws = Buffer.from(entry.record.jws, 'latin1').toString('latin1');
+  const { batch, signature } = entry.record;
+  const jws = ownText(entry.record.jws);
   const { length } = entry.record.signingInput;
+  const signingInput = batch ? ownText(entry.record.signingInput) : jws.slice(0, length);
+  const own = { ...entry.record, jws, signingInput, signature: ownBytes(signature) };
   return {
     ...entry,
-    record: {
-      ...entry.record,
-      jws,
-      signingInput: jws.slice(0, length),
-      signature: ownBytes(entry.record.signature),
-    },
+    record: batch ? { ...own, batch: ownPlace(batch, jws) } : own,
     salt: ownBytes(entry.salt),
     payload: entry.payload && ownBytes(entry.payload),
     chain: entry.chain?.map(ownBytes),
