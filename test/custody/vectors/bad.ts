@@ -1,3 +1,4 @@
+import { BATCH } from './bad-batch.ts';
 import { CANONICAL, CLAIMS } from './bad-claims.ts';
 import { FORM, HEADERS, WIRE } from './bad-form.ts';
 import { PROOF } from './bad-proof.ts';
@@ -11,4 +12,5 @@ export const BAD: readonly BadCase[] = [
   ...CANONICAL,
   ...CLAIMS,
   ...PROOF,
+  ...BATCH,
 ];

@@ -1,4 +1,4 @@
-// Writes the vectors: `node test/custody/vectors/generate.ts`, then `npm run format`. The keys are made once and kept in
+// Writes the vectors: `node test/custody/vectors/generate.ts`. The keys are made once and kept in
 // keys.json; a file changes only when what it says changes.
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createTestCa, keyPem } from '#test/support/test-ca.ts';

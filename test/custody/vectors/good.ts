@@ -95,4 +95,19 @@ export const GOOD: readonly Case[] = [
     description: 'The receiver’s clock is 5 s behind the sender’s.',
     later: -5_000,
   },
+  {
+    name: 'batched',
+    description: 'A record signed in a batch of seven, at place 4.',
+    forgery: { batch: { size: 7, index: 4 } },
+  },
+  {
+    name: 'batch-of-one',
+    description: 'A batch of one record: its path is empty.',
+    forgery: { batch: { size: 1, index: 0 } },
+  },
+  {
+    name: 'batched-malleated-signature',
+    description: 'As batched.json with s replaced by n − s in the signature of the batch: same id.',
+    forgery: { batch: { size: 7, index: 4 }, after: malleate },
+  },
 ];

@@ -2,6 +2,8 @@ import { createHash, createPrivateKey, type KeyObject } from 'node:crypto';
 import { encodeBase64Url } from '#custody/base64url.ts';
 import { type CanonicalValue, canonicalText } from '#custody/canonical.ts';
 import { payloadDigest } from '#custody/digest.ts';
+import { createMemoryHashStore, createMerkleTree } from '#custody/log/merkle.ts';
+import { batchClaims, formatBatched } from '#custody/record/batch.ts';
 import { headerText } from '#custody/record/parse.ts';
 import { signEs256 } from '#custody/record/signature.ts';
 import type { VectorKeys, VectorMessage } from './format.ts';
@@ -20,6 +22,13 @@ export interface Forgery {
   /** Rewrites the canonical text of the claims before it is signed. */
   readonly rewrite?: (claims: string) => string | Uint8Array;
   readonly header?: string | ((thumbprint: string) => string);
+  /** Signed in a batch of that size, at that place. */
+  readonly batch?: {
+    readonly size: number;
+    readonly index: number;
+    /** Rewrites the claims of the batch before they are signed. */
+    readonly rewrite?: (claims: string) => string;
+  };
   /** Rewrites the finished JWS. */
   readonly after?: (jws: string) => string;
   /** Overrides of the message as it arrives. */
@@ -31,6 +40,23 @@ export interface Forgery {
 }
 
 const PAYLOAD = '{"speed":41}';
+
+/** The record with its place among others of one batch. */
+function batched(
+  input: string,
+  { size, index, rewrite = (claims) => claims }: NonNullable<Forgery['batch']>,
+  sign: (text: string) => string,
+): string {
+  const [header = '', claims = ''] = input.split('.');
+  const tree = createMerkleTree(createMemoryHashStore());
+  for (let at = 0; at < size; at++) tree.append(at === index ? input : `${header}.other${at}`);
+  const batch = Buffer.from(rewrite(batchClaims(tree.root(), size))).toString('base64url');
+  return formatBatched(claims, {
+    index,
+    path: tree.inclusion(index),
+    jws: sign(`${header}.${batch}`),
+  });
+}
 
 /** Makes messages out of the fixed keys; `signatures` collects what was signed. */
 export function createSender(keys: VectorKeys) {
@@ -72,7 +98,8 @@ export function createSender(keys: VectorKeys) {
     const leaf = Buffer.from(identity.chain[0] ?? '', 'base64');
     const thumbprint = createHash('sha256').update(leaf).digest('base64url');
     const claims = canonicalText(claimsOf(identity.id, forgery.claims));
-    const { header = headerText } = forgery;
+    const type = forgery.batch ? 'custody-batch+jwt' : 'custody+jwt';
+    const { header = (name: string) => headerText(name, type) } = forgery;
     const input = [
       typeof header === 'string' ? header : header(thumbprint),
       forgery.rewrite?.(claims) ?? claims,
@@ -81,7 +108,8 @@ export function createSender(keys: VectorKeys) {
       .join('.');
     const signer = forgery.signWith ?? by;
     const key = createPrivateKey(keys.identities[signer]?.key ?? '');
-    const jws = `${input}.${signature(signer, key, input)}`;
+    const signed = (text: string) => `${text}.${signature(signer, key, text)}`;
+    const jws = forgery.batch ? batched(input, forgery.batch, signed) : signed(input);
     const chain = forgery.chain === undefined ? identity.chain.join(',') : forgery.chain;
     return {
       headers: [
