@@ -1,5 +1,4 @@
 import type { AgentBus } from '#agents/bus.ts';
-import { fromBytes } from '#agents/json.ts';
 import type { BusClient } from '#bus/client/bus-client.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
@@ -59,9 +58,12 @@ export async function joinSwarm(context: ProcessContext): Promise<Membership> {
 
 /** The application's own id of a message: a re-signed one is the same message. */
 function idOf(payload: Uint8Array): string | undefined {
-  const value = fromBytes(payload);
-  if (typeof value !== 'object' || value === null || !('id' in value)) return undefined;
-  return typeof value.id === 'string' ? value.id : undefined;
+  try {
+    const { id } = Object(JSON.parse(Buffer.from(payload).toString('utf8')));
+    return typeof id === 'string' ? id : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** High-risk tools act only on a cause that the ledger holds. */

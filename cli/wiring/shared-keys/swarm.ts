@@ -23,10 +23,7 @@ import { renderSharedKeyConfig } from './server-config.ts';
 /** Agents and services alone: there is no issuer, no gate and no ledger. */
 const NAMES = Object.keys(IMAGES).filter((name) => !['issuer', 'gate', 'ledger'].includes(name));
 
-export interface SharedKeysOptions extends Omit<SwarmOptions, 'opa' | 'off'> {
-  /** Told of images that are built first. */
-  readonly progress?: (line: string) => void;
-}
+export type SharedKeysOptions = Omit<SwarmOptions, 'opa' | 'off'>;
 
 export interface SharedKeysSwarm {
   readonly swarm: Swarm;
@@ -35,6 +32,8 @@ export interface SharedKeysSwarm {
   readonly observe: string;
   /** `nats://127.0.0.1:PORT`: open to whoever has the key. */
   readonly natsUrl: string;
+  /** The one key of this run: whoever watches the broker needs it too. */
+  readonly key: string;
   /** Path of the swarm's log: a line for each message, by its sender's own account. */
   readonly log: string;
   readonly replaceAgent: AgentReplacer['replace'];
@@ -139,6 +138,7 @@ export async function startSharedKeys(options: SharedKeysOptions): Promise<Share
       run,
       observe: observeSocket(run),
       natsUrl: natsUrl(),
+      key,
       log,
       replaceAgent: replacer.replace,
       rollbackAgent: replacer.rollback,
