@@ -61,7 +61,10 @@ export type BundleCode = keyof typeof BUNDLE_CODES;
 
 export const WORKLOAD_CODES = {
   WORKLOAD_FIELD_EMPTY: 'A mandatory field of a Workload API message is empty.',
-  WORKLOAD_SVID_INVALID: 'An SVID was pushed whose chain, key and SPIFFE ID do not agree.',
+  WORKLOAD_SVID_INVALID: 'An SVID came whose parts do not agree, or that was not asked for.',
+  WORKLOAD_DENIED: 'The Workload API says that this process has no such identity.',
+  WORKLOAD_REFUSED: 'The Workload API refuses the request as it is; the same again is no better.',
+  WORKLOAD_UNAVAILABLE: 'The Workload API gave no answer, or none in time.',
 } as const;
 export const ENDPOINT_CODES = {
   ENDPOINT_INVALID: 'The address of a Workload API is neither unix:///path nor tcp://IP:port.',

@@ -7,7 +7,7 @@ import type { BundleSet, X509Bundle, X509Svid } from '../svid.ts';
 import { checkLeaf } from '../x509/leaf.ts';
 import { readLink } from '../x509/path.ts';
 import { thumbprintOf } from '../x509/verify.ts';
-import type { X509SVID, X509SVIDResponse } from './generated/workload_pb.ts';
+import type { X509BundlesResponse, X509SVID, X509SVIDResponse } from './generated/workload_pb.ts';
 
 /** One whole state of the caller's X.509 material. */
 export interface X509Update {
@@ -16,6 +16,22 @@ export interface X509Update {
   readonly bundles: BundleSet;
   /** Foreign bundles that could not be used: those domains are untrusted until the next message. */
   readonly skipped: readonly Refused<WorkloadCode>[];
+}
+
+/** The bundles of all trust domains that the caller may trust. */
+export type X509BundlesUpdate = Pick<X509Update, 'bundles' | 'skipped'>;
+
+/**
+ * Reads a message that holds bundles alone. Each trust domain's is judged by itself: one that cannot
+ * be used is skipped, so that its domain is untrusted, and the others stay current.
+ */
+export function readX509Bundles(
+  message: X509BundlesResponse,
+): Outcome<X509BundlesUpdate, WorkloadCode> {
+  if (Object.keys(message.bundles).length === 0) return empty('bundles');
+  const bundles = new Map<string, X509Bundle>();
+  const skipped = addFederated(bundles, message.bundles);
+  return accept({ bundles, skipped });
 }
 
 /**

@@ -7,12 +7,12 @@ const BUDGET: Readonly<Record<string, readonly [why: string, ...files: string[]]
   '@connectrpc/connect': [
     'gRPC of the Workload API: errors and router',
     'identity/issuer/workload-server.ts',
-    'identity/workload-api/client.ts',
+    'identity/workload-api/rpc.ts',
   ],
   '@connectrpc/connect-node': [
     'gRPC over a Unix socket, on our own HTTP/2 server',
     'identity/issuer/workload-server.ts',
-    'identity/workload-api/client.ts',
+    'identity/workload-api/rpc.ts',
   ],
   '@nats-io/jetstream': ['streams and their consumers', 'bus/streams.ts'],
   '@nats-io/transport-node': ['the NATS client', 'bus/client/nats.ts'],

@@ -8,24 +8,32 @@ import {
 } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { type Code, ConnectError } from '@connectrpc/connect';
+import { create, type DescMessage, type MessageInitShape } from '@bufbuild/protobuf';
+import { Code, ConnectError, type HandlerContext } from '@connectrpc/connect';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import {
+  JWTBundlesResponseSchema,
+  type JWTSVIDRequest,
+  type JWTSVIDResponseSchema,
   SpiffeWorkloadAPI,
+  type ValidateJWTSVIDRequest,
+  type ValidateJWTSVIDResponseSchema,
+  X509BundlesResponseSchema,
   X509SVIDResponseSchema,
 } from '#identity/workload-api/generated/workload_pb.ts';
 
 export type ResponseInit = MessageInitShape<typeof X509SVIDResponseSchema>;
-type Step =
-  | { readonly kind: 'send'; readonly message: ResponseInit }
+type BundlesInit = MessageInitShape<typeof X509BundlesResponseSchema>;
+type JwtBundlesInit = MessageInitShape<typeof JWTBundlesResponseSchema>;
+type Step<M> =
+  | { readonly kind: 'send'; readonly message: M }
   | { readonly kind: 'end' }
   | { readonly kind: 'fail'; readonly code: Code; readonly detail: string };
 
 /** One accepted call, played by the test. */
-export interface Stream {
+export interface Stream<M = ResponseInit> {
   readonly header: string | null;
-  send(message: ResponseInit): void;
+  send(message: M): void;
   end(): void;
   fail(code: Code, detail: string): void;
   /** Resolves when the client has gone. */
@@ -36,6 +44,10 @@ export interface WorkloadServer {
   readonly path: string;
   /** The next call that arrives, or has arrived and was not taken. */
   next(): Promise<Stream>;
+  nextBundles(): Promise<Stream<BundlesInit>>;
+  nextJwtBundles(): Promise<Stream<JwtBundlesInit>>;
+  /** How the calls of one answer are answered; throw a `ConnectError` to refuse. */
+  readonly answers: Answers;
   /** Answers the next call in the raw. */
   interceptNext(answer: (response: Http2ServerResponse) => void): void;
   /** Cuts all connections without a word. */
@@ -45,6 +57,17 @@ export interface WorkloadServer {
   listen(): Promise<void>;
   close(): Promise<void>;
 }
+
+export interface Answers {
+  jwtSvid(
+    request: JWTSVIDRequest,
+    header: string | null,
+  ): MaybePromise<MessageInitShape<typeof JWTSVIDResponseSchema>>;
+  validate(
+    request: ValidateJWTSVIDRequest,
+  ): MaybePromise<MessageInitShape<typeof ValidateJWTSVIDResponseSchema>>;
+}
+type MaybePromise<T> = T | Promise<T>;
 
 /** A queue with one reader. */
 function queue<T>() {
@@ -67,37 +90,55 @@ function queue<T>() {
   };
 }
 
+/** Hands one call to the test, and sends what it says until it or the client ends it. */
+async function* play<Desc extends DescMessage>(
+  schema: Desc,
+  arrivals: { put(stream: Stream<MessageInitShape<Desc>>): void },
+  context: HandlerContext,
+) {
+  const steps = queue<Step<MessageInitShape<Desc>>>();
+  const gone = new Promise<void>((resolve) => {
+    context.signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+  arrivals.put({
+    header: context.requestHeader.get('workload.spiffe.io'),
+    send: (message) => steps.put({ kind: 'send', message }),
+    end: () => steps.put({ kind: 'end' }),
+    fail: (code, detail) => steps.put({ kind: 'fail', code, detail }),
+    gone,
+  });
+  const left = gone.then(() => ({ kind: 'end' }) as const);
+  for (;;) {
+    const step = await Promise.race([steps.take(), left]);
+    if (step.kind === 'end') return;
+    if (step.kind === 'fail') throw new ConnectError(step.detail, step.code);
+    yield create(schema, step.message);
+  }
+}
+
 /** A Workload API server on a Unix socket whose answers the test decides one by one. */
 export async function startWorkloadServer(): Promise<WorkloadServer> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmproof-workload-'));
   const path = join(folder, 'api.sock');
-  const arrivals = queue<Stream>();
+  const svids = queue<Stream>();
+  const bundles = queue<Stream<BundlesInit>>();
+  const jwtBundles = queue<Stream<JwtBundlesInit>>();
+  const unplayed = () => {
+    throw new ConnectError('the test plays no answer', Code.Unavailable);
+  };
+  const answers: Answers = { jwtSvid: unplayed, validate: unplayed };
   const sessions = new Set<Http2Session>();
 
   let intercept: ((response: Http2ServerResponse) => void) | undefined;
   const api = connectNodeAdapter({
     routes(router) {
       router.service(SpiffeWorkloadAPI, {
-        async *fetchX509SVID(_request, context) {
-          const steps = queue<Step>();
-          const gone = new Promise<void>((resolve) => {
-            context.signal.addEventListener('abort', () => resolve(), { once: true });
-          });
-          arrivals.put({
-            header: context.requestHeader.get('workload.spiffe.io'),
-            send: (message) => steps.put({ kind: 'send', message }),
-            end: () => steps.put({ kind: 'end' }),
-            fail: (code, detail) => steps.put({ kind: 'fail', code, detail }),
-            gone,
-          });
-          const left = gone.then((): Step => ({ kind: 'end' }));
-          for (;;) {
-            const step = await Promise.race([steps.take(), left]);
-            if (step.kind === 'end') return;
-            if (step.kind === 'fail') throw new ConnectError(step.detail, step.code);
-            yield create(X509SVIDResponseSchema, step.message);
-          }
-        },
+        fetchX509SVID: (_request, context) => play(X509SVIDResponseSchema, svids, context),
+        fetchX509Bundles: (_request, context) => play(X509BundlesResponseSchema, bundles, context),
+        fetchJWTBundles: (_request, context) => play(JWTBundlesResponseSchema, jwtBundles, context),
+        fetchJWTSVID: (request, context) =>
+          answers.jwtSvid(request, context.requestHeader.get('workload.spiffe.io')),
+        validateJWTSVID: (request) => answers.validate(request),
       });
     },
   });
@@ -131,7 +172,10 @@ export async function startWorkloadServer(): Promise<WorkloadServer> {
   await listen();
   return {
     path,
-    next: () => arrivals.take(),
+    next: () => svids.take(),
+    nextBundles: () => bundles.take(),
+    nextJwtBundles: () => jwtBundles.take(),
+    answers,
     interceptNext(answer) {
       intercept = answer;
     },

@@ -62,7 +62,7 @@ describe('the first set', () => {
   test('aborted before the first SVID: rejects, and the call ends', async () => {
     const controller = new AbortController();
     const opening = at.open({ signal: controller.signal });
-    const rejected = expect(opening).rejects.toThrow('closed before an SVID came');
+    const rejected = expect(opening).rejects.toThrow('closed before the first X.509-SVID came');
     const stream = await at.server.next();
     controller.abort();
     await rejected;
