@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import {
+  importsOf,
   isNode,
   PRODUCT_FOLDERS,
+  resolveImport,
   type Source,
   type SyntaxNode,
   sourcesIn,
@@ -10,6 +12,14 @@ import {
 
 /** The trust boundary: bytes in, a `Verified` or a refusal out. */
 const DOOR = 'bus/door.ts';
+/**
+ * Wirings in which a control is off: they believe instead of verifying, which is what they are there
+ * to show. No module of the product imports them; only the bundler puts them in a place.
+ */
+const WITHOUT_PROOF: Readonly<Record<string, string>> = {
+  'cli/wiring/off/door.ts': 'message signature is off: the sender is whoever the subject names',
+  'cli/wiring/shared-keys/codec.ts': 'there is no identity: the sender is who the message says',
+};
 /** Members that say who signed what. A literal with two of them poses as a verified message. */
 const TELLING = ['signedBy', 'sender', 'recordId', 'claims', 'payload', 'gap'];
 
@@ -74,11 +84,28 @@ function offences(source: Source): string[] {
   });
 }
 
-test('only the door makes a Verified', () => {
+test('only the door makes a Verified, and wirings that show what is without it', () => {
   const found = sourcesIn(PRODUCT_FOLDERS, ['.ts'])
-    .filter(({ path }) => path !== DOOR)
+    .filter(({ path }) => path !== DOOR && !Object.hasOwn(WITHOUT_PROOF, path))
     .flatMap((source) => offences(source).map((what) => `${source.path}: ${what}`));
   expect(found).toEqual([]);
+});
+
+test('what believes without proof is still there, and nothing outside its wiring imports it', () => {
+  const sources = sourcesIn(PRODUCT_FOLDERS, ['.ts']);
+  for (const path of Object.keys(WITHOUT_PROOF)) {
+    expect(sources.filter((source) => source.path === path).flatMap(offences)).not.toEqual([]);
+  }
+  const importers = sources.flatMap((source) =>
+    importsOf(source).flatMap(({ specifier }) => {
+      const target = specifier === undefined ? undefined : resolveImport(source.path, specifier);
+      return target?.kind === 'file' && Object.hasOwn(WITHOUT_PROOF, target.path)
+        ? [source.path]
+        : [];
+    }),
+  );
+  const outside = importers.filter((path) => !path.startsWith('cli/wiring/shared-keys/'));
+  expect(outside).toEqual([]);
 });
 
 test('the door is caught by the rule, so the rule can see', () => {

@@ -5,7 +5,7 @@ import type { GateCode } from '#bus/codes.ts';
 import { createDirectory, type Member } from '#bus/directory.ts';
 import type { DoorRefusal } from '#bus/door.ts';
 import type { Admission } from '#bus/gate/callout.ts';
-import { type Gate, startGate } from '#bus/gate/gate.ts';
+import { type Gate, type GateOptions, startGate } from '#bus/gate/gate.ts';
 import { nkeyFromSeed } from '#bus/gate/nkey.ts';
 import type { UserPermissions } from '#bus/gate/user-jwt.ts';
 import { startLedgerFeed } from '#bus/ledger-feed.ts';
@@ -148,6 +148,8 @@ export async function startSwarm(
     readonly federated?: readonly TestCa[];
     readonly members?: readonly Member[];
     readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
+    /** In the place of the permissions that the members have. */
+    readonly grants?: Pick<GateOptions, 'permissions' | 'malformed'>;
   } = {},
 ): Promise<TestSwarm> {
   const ca = await createTestCa(TRUST_DOMAIN);
@@ -182,7 +184,7 @@ export async function startSwarm(
       connection: { ...connection(await source(MEMBERS.gate)), nkeySeed },
       issuer: nkeyFromSeed('account', broker.issuerSeed),
       member: (id) => directory.byId(id),
-      permissions: (id) => permissions.get(id),
+      ...(options.grants ?? { permissions: (id) => permissions.get(id) }),
       isRevoked: (svid: VerifiedSvid) => revoked.has(svid.id),
       onDecision: (outcome) => decisions.push(outcome),
     });
