@@ -15,13 +15,18 @@ import { MAX_LINKS } from './wire.ts';
 
 /** In a context: the span of the request that is being answered, which decisions are about. */
 export const SERVER_SPAN = createContextKey('swarmproof server span');
-/** In a context: the process's own proven identity. */
+/** In a context: the process's own proven identity, and the record that the work is about. */
 const IDENTITY = createContextKey('swarmproof identity');
+const RECORD = createContextKey('swarmproof record');
 
 const MAX_REMEMBERED = 4096;
 
-export function identityIn(context: Context): string | undefined {
-  return context.getValue(IDENTITY) as string | undefined;
+/** What every span of the work below a message or a request says: in whose name, and about what. */
+export function workIn(context: Context): Values {
+  return {
+    'spiffe.id': context.getValue(IDENTITY) as string | undefined,
+    'custody.record.id': context.getValue(RECORD) as string | undefined,
+  };
 }
 
 /** Spans of messages and requests, and of what an agent does about a message. */
@@ -67,7 +72,7 @@ export function busSpans(
         },
         context: (context, span) => {
           remember(message.recordId, span.spanContext());
-          return context.setValue(IDENTITY, identity);
+          return context.setValue(IDENTITY, identity).setValue(RECORD, message.recordId);
         },
       }),
       end: () => ({}),
@@ -113,7 +118,10 @@ export function busSpans(
           ...recordValues(request.recordId, request.claims),
         },
         context: (context, span) =>
-          context.setValue(IDENTITY, identity).setValue(SERVER_SPAN, span),
+          context
+            .setValue(IDENTITY, identity)
+            .setValue(RECORD, request.recordId)
+            .setValue(SERVER_SPAN, span),
       }),
       end: ({ response }) => ({
         values: {
@@ -133,9 +141,8 @@ export function busSpans(
           'gen_ai.operation.name': 'invoke_agent',
           'gen_ai.agent.id': agent.id,
           'gen_ai.agent.name': agent.role,
-          'gen_ai.agent.identity.id': identityIn(parent),
-          'spiffe.id': identityIn(parent),
-          'custody.record.id': recordId,
+          'gen_ai.agent.identity.id': workIn(parent)['spiffe.id'],
+          ...workIn(parent),
         },
         links: [...new Set(causes)]
           .flatMap((cause) => {

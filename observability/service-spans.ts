@@ -1,7 +1,7 @@
 import { SpanKind } from '@opentelemetry/api';
 import { CHANNELS, type DecisionNote, NOTES, type ServiceRefusedNote } from '#bus/telemetry.ts';
 import { attributes, type Values } from './attributes.ts';
-import { activeSpan, identityIn, serverSpan } from './bus-spans.ts';
+import { activeSpan, serverSpan, workIn } from './bus-spans.ts';
 import { active, follow, markFailed, type Workshop } from './follow.ts';
 import { EVENTS, SPANS } from './names.ts';
 import { listen } from './notes.ts';
@@ -19,7 +19,7 @@ export function serviceSpans(shop: Workshop): readonly (() => void)[] {
           'gen_ai.provider.name': provider,
           'gen_ai.request.model': model,
           'gen_ai.request.max_tokens': maxTokens,
-          'spiffe.id': identityIn(parent),
+          ...workIn(parent),
         },
       }),
       end: ({ usage, finish, refused }) => ({
@@ -41,7 +41,7 @@ export function serviceSpans(shop: Workshop): readonly (() => void)[] {
           'db.system.name': 'sqlite',
           'db.collection.name': collection,
           'db.operation.name': 'query',
-          'spiffe.id': identityIn(parent),
+          ...workIn(parent),
         },
       }),
       end: ({ rows, refused }) => ({
@@ -59,7 +59,7 @@ export function serviceSpans(shop: Workshop): readonly (() => void)[] {
           'gen_ai.tool.name': tool,
           'gen_ai.tool.type': 'function',
           'mcp.method.name': method,
-          'spiffe.id': identityIn(parent),
+          ...workIn(parent),
         },
       }),
       end: ({ refused }) => ({ values: { 'custody.refusal': refused }, error: refused }),
@@ -69,7 +69,7 @@ export function serviceSpans(shop: Workshop): readonly (() => void)[] {
       begin: ({ works }, parent) => ({
         name: SPANS.order(works),
         kind: SpanKind.INTERNAL,
-        values: { 'city.works': works, 'spiffe.id': identityIn(parent) },
+        values: { 'city.works': works, ...workIn(parent) },
       }),
       end: ({ refused }) => ({ values: { 'custody.refusal': refused }, error: refused }),
     }),

@@ -20,7 +20,7 @@ export function demoCommand(): Command {
     .description('bring up the smart city, let it act, attack it, and prove who did what')
     .option('--json', 'the claims and what was observed, as JSON')
     .action(async (options: { json?: boolean }, command: Command) => {
-      const { natsServer, opa } = environment();
+      const { natsServer, opa, otlp } = environment();
       const say = options.json === true ? () => {} : print;
       const interrupt = onInterrupt();
       await buildImages((line) => say(paint('dim', line)));
@@ -35,6 +35,7 @@ export function demoCommand(): Command {
         natsServer,
         opa,
         signal: interrupt.signal,
+        ...(otlp !== undefined && { otlp }),
       });
       const seen: Observed = {};
       const pids = running

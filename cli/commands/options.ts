@@ -4,6 +4,8 @@ import type { Command } from 'commander';
 import { type ControlAddress, findControl } from '#runtime/control/client.ts';
 import { UserError } from '../output.ts';
 import { CHECKOUT } from '../wiring/checkout.ts';
+import type { OtlpTarget } from '../wiring/traces.ts';
+import { otlpFrom } from './otlp.ts';
 
 /** Options of the program itself; a command reads them from its parent. */
 export interface GlobalOptions {
@@ -20,6 +22,7 @@ export function environment(): {
   readonly natsServer: string;
   readonly opa: string | undefined;
   readonly upstreamApiKey: string | undefined;
+  readonly otlp: OtlpTarget | undefined;
 } {
   const natsServer = process.env.SWARMPROOF_NATS_SERVER;
   if (natsServer === undefined || natsServer === '') {
@@ -31,6 +34,7 @@ export function environment(): {
     natsServer,
     opa: process.env.SWARMPROOF_OPA || undefined,
     upstreamApiKey: process.env.SWARMPROOF_MODEL_API_KEY || undefined,
+    otlp: otlpFrom(process.env),
   };
 }
 

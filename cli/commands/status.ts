@@ -30,6 +30,14 @@ const statusAnswer = z.object({
     agentActs: z.number(),
     denials: z.number(),
   }),
+  traces: z.object({
+    file: z.string(),
+    taken: z.number(),
+    written: z.number(),
+    dropped: z.number(),
+    refused: z.number(),
+    lost: z.record(z.string(), z.number()),
+  }),
 });
 
 /** `swarmproof status`: every process with its identity, and what the ledger holds. */

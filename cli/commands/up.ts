@@ -30,7 +30,7 @@ export function upCommand(): Command {
     .option('--until-done', 'stop when every source has ended and all that follows is done')
     .option('--json', 'one JSON object per line')
     .action(async (file: string, options: UpOptions, command: Command) => {
-      const { natsServer, opa, upstreamApiKey } = environment();
+      const { natsServer, opa, upstreamApiKey, otlp } = environment();
       const say = options.json === true ? () => {} : print;
       const stopped = onInterrupt();
       const began = performance.now();
@@ -44,12 +44,14 @@ export function upCommand(): Command {
         opa,
         signal: stopped.signal,
         ...(upstreamApiKey !== undefined && { upstreamApiKey }),
+        ...(otlp !== undefined && { otlp }),
       });
       const seconds = (performance.now() - began) / 1000;
       const control = await serveSwarm(running, stopped.request);
       try {
         const stopNarration = narrate(running, { json: options.json === true });
         if (options.json !== true) welcome(running, seconds);
+        running.traces.onTrouble((line) => process.stderr.write(`${line}\n`));
         await Promise.race([
           stopped.promise,
           ...(options.untilDone === true ? [whenIdle(running)] : []),

@@ -25,12 +25,22 @@ export interface Counts {
   readonly denials: number;
 }
 
+/** Spans: written to the run's file; dropped, refused and lost where any were. */
+export interface TraceCounts {
+  readonly file: string;
+  readonly written: number;
+  readonly dropped: number;
+  readonly refused: number;
+  readonly lost: Readonly<Record<string, number>>;
+}
+
 export interface StatusView {
   readonly name: string;
   readonly state: string;
   readonly processes: readonly ProcessRow[];
   readonly pssKiB?: number | undefined;
   readonly counts: Counts;
+  readonly traces: TraceCounts;
   readonly now: Date;
 }
 
@@ -99,7 +109,19 @@ function remaining(notAfter: string | undefined, now: Date): string {
   return seconds < 1000 ? `${seconds}s` : `${Math.floor(seconds / 3600)}h`;
 }
 
-function totals({ name, state, processes, pssKiB, counts }: StatusView): string[] {
+/** What is missing from a trace is said; a view with holes must not look whole. */
+function spans({ written, dropped, refused, lost }: TraceCounts): string {
+  const missing = [
+    [dropped, 'dropped'],
+    [refused, 'refused'],
+    ...Object.entries(lost).map(([sink, count]) => [count, `not taken by ${sink}`] as const),
+  ] as const;
+  return [[written, 'spans'] as const, ...missing.filter(([count]) => count > 0)]
+    .map(([count, what]) => `${count} ${what}`)
+    .join(', ');
+}
+
+function totals({ name, state, processes, pssKiB, counts, traces }: StatusView): string[] {
   const ready = processes.filter((one) => one.state === 'ready').length;
   const restarts = processes.reduce((sum, one) => sum + one.restarts, 0);
   const memory =
@@ -109,6 +131,7 @@ function totals({ name, state, processes, pssKiB, counts }: StatusView): string[
     `${name} ${state}: ${processes.length} processes, ${ready} ready, ${restarts} restarts${memory}`,
     `ledger: ${readings} readings recorded, ${acknowledged} messages acknowledged,`,
     `        ${findings} findings, ${acts} acts, ${refusals} refusals, ${denials} denials`,
+    `traces: ${spans(traces)}`,
   ];
 }
 

@@ -32,7 +32,7 @@ const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).t
 export interface ServedSwarm
   extends Pick<
     RunningSwarm,
-    'status' | 'trust' | 'rules' | 'replaceAgent' | 'rollbackAgent' | 'onRefusal'
+    'status' | 'trust' | 'rules' | 'traces' | 'replaceAgent' | 'rollbackAgent' | 'onRefusal'
   > {
   readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
@@ -47,7 +47,12 @@ export async function serveSwarm(
   const { ledger, run } = running;
   const served = await serveControl(run.controlSocket, run.token, {
     status: async () =>
-      accept({ ...running.status(), name: running.swarm.name, counts: countsOf(ledger) }),
+      accept({
+        ...running.status(),
+        name: running.swarm.name,
+        counts: countsOf(ledger),
+        traces: { file: running.traces.file, ...running.traces.counts() },
+      }),
     stop: async () => {
       requestStop();
       return accept({});

@@ -205,6 +205,13 @@ export async function serveCity(city: City, stateDir: string, ledger: Ledger = c
       replaceAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
       rollbackAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
       onRefusal: () => () => {},
+      traces: {
+        file: '/nowhere/traces.jsonl',
+        counts: () => ({ taken: 0, dropped: 0, refused: 0, written: 0, lost: {} }),
+        find: () => [],
+        wait: async () => undefined,
+        onTrouble: () => {},
+      },
       status: () => ({ state: 'running', at: new Date().toISOString(), processes: [] }),
       trust: () => city.swarm.bundles,
       rules: () => RULES,

@@ -20,6 +20,7 @@ const view = (...processes: readonly ProcessRow[]): StatusView => ({
   pssKiB: 102_400,
   now,
   counts: { readings: 3, acknowledged: 2, findings: 1, acts: 1, refusals: 4, denials: 0 },
+  traces: { file: '/run/traces.jsonl', written: 7, dropped: 0, refused: 0, lost: {} },
 });
 /** Without colours, wherever the test runs. */
 const draw = (given: StatusView): string[] =>
@@ -69,4 +70,12 @@ test('an SVID that has ended, or lasts for hours, is told so', () => {
       .at(-2);
   expect(ends('2025-12-31T23:59:59Z')).toBe('over');
   expect(ends('2026-01-02T00:00:00Z')).toBe('24h');
+});
+
+test('spans are counted, and those that are missing are said with the reason', () => {
+  expect(draw(view(camera))).toContain('traces: 7 spans');
+  const traces = { file: '/f', written: 7, dropped: 2, refused: 1, lost: { file: 0, otlp: 5 } };
+  expect(draw({ ...view(camera), traces })).toContain(
+    'traces: 7 spans, 2 dropped, 1 refused, 5 not taken by otlp',
+  );
 });
