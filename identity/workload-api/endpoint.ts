@@ -25,3 +25,22 @@ export function parseEndpoint(text: string): Outcome<Endpoint, EndpointCode> {
     'a Workload API endpoint is unix:///absolute/path or tcp://IP:port',
   );
 }
+
+/** The variable that names the Workload API where nothing else does (Workload Endpoint, section 4). */
+export const ENDPOINT_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET';
+
+/**
+ * The address to use: the configured one, else what the environment names. The environment is handed
+ * in; this folder reads none.
+ */
+export function chooseEndpoint(
+  configured: string | undefined,
+  environment: Readonly<Record<string, string | undefined>>,
+): Outcome<string, EndpointCode> {
+  const address = configured ?? environment[ENDPOINT_VARIABLE];
+  if (address === undefined || address === '') {
+    return refuse('ENDPOINT_INVALID', `configure an address, or set ${ENDPOINT_VARIABLE}`);
+  }
+  const endpoint = parseEndpoint(address);
+  return endpoint.ok ? accept(address) : endpoint;
+}

@@ -1,9 +1,10 @@
 import { EventEmitter } from 'node:events';
-import type { X509Source } from '#identity/svid.ts';
+
 import {
   openX509Source,
   type X509SourceOptions,
   type X509SourceState,
+  type X509WorkloadSource,
 } from '#identity/workload-api/client.ts';
 import type { Issued } from './authority.ts';
 import { leafToday, OWN, rootToday, svidOf } from './pushed.ts';
@@ -20,21 +21,23 @@ export interface Harness {
   readonly states: readonly X509SourceState[];
   readonly events: EventEmitter;
   kinds(): readonly string[];
-  open(options?: Partial<X509SourceOptions>): Promise<X509Source>;
+  open(options?: Partial<X509SourceOptions>): Promise<X509WorkloadSource>;
   message(id?: string): Promise<{ svids: ReturnType<typeof svidOf>[] }>;
   /** A source that has its first SVID, and the stream that it came on. */
-  ready(options?: Partial<X509SourceOptions>): Promise<{ source: X509Source; stream: Stream }>;
+  ready(
+    options?: Partial<X509SourceOptions>,
+  ): Promise<{ source: X509WorkloadSource; stream: Stream }>;
   close(): Promise<void>;
 }
 
 export async function startHarness(): Promise<Harness> {
   const server = await startWorkloadServer();
   const root = await rootToday();
-  const sources: X509Source[] = [];
+  const sources: X509WorkloadSource[] = [];
   const states: X509SourceState[] = [];
   const events = new EventEmitter();
 
-  function open(options: Partial<X509SourceOptions> = {}): Promise<X509Source> {
+  function open(options: Partial<X509SourceOptions> = {}): Promise<X509WorkloadSource> {
     const opened = openX509Source({
       socketPath: server.path,
       backoff: { firstMs: 5, maxMs: 20 },

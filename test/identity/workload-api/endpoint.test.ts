@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseEndpoint } from '#identity/workload-api/endpoint.ts';
+import { chooseEndpoint, parseEndpoint } from '#identity/workload-api/endpoint.ts';
 
 test.each([
   ['unix:///run/a.sock', { kind: 'unix', path: '/run/a.sock' }],
@@ -28,4 +28,17 @@ test.each([
   '/run/a\0.sock',
 ])('%j is refused (E-05)', (text) => {
   expect(parseEndpoint(text)).toMatchObject({ ok: false, code: 'ENDPOINT_INVALID' });
+});
+
+test('SPIFFE_ENDPOINT_SOCKET counts where no address is configured, and only there (E-05)', () => {
+  const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///run/env.sock' };
+  const codeOr = (configured: string | undefined, from: Record<string, string> = environment) => {
+    const chosen = chooseEndpoint(configured, from);
+    return chosen.ok ? chosen.value : chosen.code;
+  };
+  expect(codeOr(undefined)).toBe('unix:///run/env.sock');
+  expect(codeOr('/run/a.sock')).toBe('/run/a.sock');
+  expect(codeOr(undefined, {})).toBe('ENDPOINT_INVALID');
+  expect(codeOr('', environment)).toBe('ENDPOINT_INVALID');
+  expect(codeOr(undefined, { SPIFFE_ENDPOINT_SOCKET: 'run/a.sock' })).toBe('ENDPOINT_INVALID');
 });
