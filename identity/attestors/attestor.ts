@@ -6,6 +6,11 @@ import type { Peer } from './peer.ts';
 /** Finds selectors of a peer by evidence that the peer cannot choose. */
 export interface Attestor {
   readonly name: string;
-  /** A refusal ends the attestation: the peer gets nothing, whatever other attestors find. */
+  /** What takes time, and stays true of a peer that stays what it is. Never rejects. */
+  prepare?(peer: Peer): Promise<void>;
+  /**
+   * A refusal ends the attestation: the peer gets nothing, whatever other attestors find. Only
+   * `NOT_LAUNCHED` does not: it says that this attestor knows nothing of the peer.
+   */
   attest(peer: Peer): Outcome<readonly Selector[], IssuerCode>;
 }

@@ -32,6 +32,8 @@ export interface ConnectionLimits {
   readonly graceMs: number;
   /** A reader that takes longer over one message loses its connection. */
   readonly slowReaderMs: number;
+  /** The least time between two messages of one stream; a refusal never waits. */
+  readonly pushGapMs: number;
 }
 
 export const CONNECTION_LIMITS: ConnectionLimits = {
@@ -41,6 +43,7 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   idleMs: 30_000,
   graceMs: 2000,
   slowReaderMs: 15_000,
+  pushGapMs: 20,
 };
 
 export interface ListenOptions {

@@ -1,10 +1,20 @@
+import type { Attested } from '../attestors/index.ts';
 import type { Peer } from '../attestors/peer.ts';
+import type { JwtBundle } from '../jwt/bundle.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import type { SpiffeId } from '../spiffe-id.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
-import { matchEntries, type RegistrationEntry, type Selector } from './entry.ts';
+import type { RegistrationEntry, Selector } from './entry.ts';
+import type { JwtAuthorities } from './jwt-authorities.ts';
+import type { Audience, IssuedJwt, JwtSvids } from './jwt-svids.ts';
 import type { Svids } from './svids.ts';
+
+/** The keys of one foreign trust domain, as its bundle endpoint gave them. */
+export interface FederatedBundle {
+  readonly x509: readonly Uint8Array[];
+  readonly jwt: JwtBundle;
+}
 
 /** What one push of FetchX509SVID carries. */
 export interface Material {
@@ -18,23 +28,44 @@ export interface Material {
     readonly hint: string;
   }[];
   readonly bundle: readonly Uint8Array[];
-  /** Milliseconds since the epoch. */
-  readonly renewAt: number;
+  readonly federated: ReadonlyMap<string, FederatedBundle>;
+  /** Milliseconds since the epoch; something is to be looked at anew then. */
+  readonly again: number;
+}
+
+/** What one push of the two bundle streams carries. */
+export interface Trust {
+  readonly bundle: readonly Uint8Array[];
+  readonly jwt: JwtBundle;
+  /** A-13: of those trust domains that the caller's entries federate with, and of no other. */
+  readonly federated: ReadonlyMap<string, FederatedBundle>;
+  /** Milliseconds since the epoch; infinite: only a change will tell. */
+  readonly again: number;
 }
 
 /** What a peer is entitled to right now. Every call attests anew (Workload API, appendix A). */
 export interface Entitlement {
   material(peer: Peer): Promise<Outcome<Material, IssuerCode>>;
   /** For callers that only verify; needs an identity all the same (A-07). */
-  bundle(peer: Peer): Outcome<readonly Uint8Array[], IssuerCode>;
+  trust(peer: Peer): Promise<Outcome<Trust, IssuerCode>>;
+  /** Tokens of all identities, or of the one asked for (A-09). */
+  tokens(
+    peer: Peer,
+    audience: Audience,
+    wanted: string | undefined,
+  ): Promise<Outcome<readonly IssuedJwt[], IssuerCode>>;
 }
 
 export interface EntitlementOptions {
-  /** Attests anew at each call. */
-  readonly attest: (peer: Peer) => Outcome<readonly Selector[], IssuerCode>;
-  readonly entries: () => readonly RegistrationEntry[];
+  /** What takes time; then `attest` at each call. */
+  readonly prepare: (peer: Peer) => Promise<void>;
+  readonly attest: (peer: Peer) => Outcome<Attested, IssuerCode>;
+  readonly match: (selectors: readonly Selector[]) => readonly RegistrationEntry[];
   readonly authorities: Authorities;
+  readonly jwtAuthorities: JwtAuthorities;
   readonly svids: Svids;
+  readonly jwtSvids: JwtSvids;
+  readonly federated: (trustDomain: string) => FederatedBundle | undefined;
 }
 
 /** PID and start time: one process, never a later one with its PID. */
@@ -42,34 +73,58 @@ export function processKey(process: { readonly pid: number; readonly startTime: 
   return `${process.pid}:${process.startTime}`;
 }
 
-export function createEntitlement(options: EntitlementOptions): Entitlement {
-  const { attest, entries, authorities, svids } = options;
+interface Matched {
+  readonly entries: readonly RegistrationEntry[];
+  readonly have: readonly Selector[];
+}
 
-  const match = (
-    peer: Peer,
-  ): Outcome<{ entries: readonly RegistrationEntry[]; have: readonly Selector[] }, IssuerCode> => {
-    const have = attest(peer);
-    if (!have.ok) return have;
-    const matching = matchEntries(entries(), have.value);
-    return matching.length === 0
-      ? refuse('NO_ENTRY', `no registration entry for process ${peer.pid}`)
-      : accept({ entries: matching, have: have.value });
+/** When the first of these entries ends, in milliseconds. */
+function firstEnd(entries: readonly RegistrationEntry[]): number {
+  return Math.min(
+    ...entries.map(({ expires_at: end }) => (end === 0 ? Number.POSITIVE_INFINITY : end * 1000)),
+  );
+}
+
+export function createEntitlement(options: EntitlementOptions): Entitlement {
+  const { authorities, jwtAuthorities, svids, jwtSvids } = options;
+
+  const match = (peer: Peer): Outcome<Matched, IssuerCode> => {
+    const attested = options.attest(peer);
+    if (!attested.ok) return attested;
+    const { selectors, unknown } = attested.value;
+    const entries = options.match(selectors);
+    if (entries.length > 0) return accept({ entries, have: selectors });
+    return unknown ?? refuse('NO_ENTRY', `no registration entry for process ${peer.pid}`);
+  };
+  const prepared = async (peer: Peer): Promise<Outcome<Matched, IssuerCode>> => {
+    await options.prepare(peer);
+    return match(peer);
+  };
+  const federatedOf = (entries: readonly RegistrationEntry[]) => {
+    const found = new Map<string, FederatedBundle>();
+    for (const domain of entries.flatMap((entry) => entry.federates_with)) {
+      const bundle = options.federated(domain);
+      if (bundle !== undefined) found.set(domain, bundle);
+    }
+    return found;
   };
 
   const entitlement: Entitlement = {
     material: async (peer) => {
-      const found = match(peer);
+      const found = await prepared(peer);
       if (!found.ok) return found;
-      const { entries: matching, have } = found.value;
-      const issued = await svids.forProcess(processKey(peer), matching, have);
+      const { entries, have } = found.value;
+      const issued = await svids.forProcess(processKey(peer), entries, have);
       if (!issued.ok) return issued;
       // The disk took its time: what was taken away meanwhile is not handed out any more (A-12).
       const still = match(peer);
       if (!still.ok) return still;
+      const now = new Set(still.value.entries.map(({ id }) => id));
+      const kept = issued.value.filter(({ entry }) => now.has(entry.id));
       // A-05: never an empty set. The entries were replaced by others in that moment: once more.
-      if (issued.value.length === 0) return entitlement.material(peer);
+      if (kept.length === 0) return entitlement.material(peer);
       return accept({
-        svids: issued.value.map(({ leaf, key, entry }) => ({
+        svids: kept.map(({ leaf, key, entry }) => ({
           id: leaf.id,
           serial: leaf.serial,
           chain: leaf.certificate,
@@ -77,12 +132,37 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
           hint: entry.hint,
         })),
         bundle: authorities.bundle(),
-        renewAt: Math.min(...issued.value.map((one) => one.renewAt)),
+        federated: federatedOf(still.value.entries),
+        again: Math.min(firstEnd(still.value.entries), ...kept.map((one) => one.renewAt)),
       });
     },
-    bundle: (peer) => {
-      const found = match(peer);
-      return found.ok ? accept(authorities.bundle()) : found;
+    trust: async (peer) => {
+      const found = await prepared(peer);
+      if (!found.ok) return found;
+      return accept({
+        bundle: authorities.bundle(),
+        jwt: jwtAuthorities.bundle(),
+        federated: federatedOf(found.value.entries),
+        again: firstEnd(found.value.entries),
+      });
+    },
+    tokens: async (peer, audience, wanted) => {
+      const found = await prepared(peer);
+      if (!found.ok) return found;
+      const { entries, have } = found.value;
+      const asked = entries.filter((one) => wanted === undefined || one.spiffe_id === wanted);
+      if (asked.length === 0) {
+        return refuse('NOT_ENTITLED', `process ${peer.pid} has no identity of that SPIFFE ID`);
+      }
+      const issued = await jwtSvids.forProcess(processKey(peer), asked, audience, have);
+      if (!issued.ok) return issued;
+      const still = match(peer);
+      if (!still.ok) return still;
+      const now = new Set(still.value.entries.map(({ id }) => id));
+      const kept = issued.value.filter(({ entry }) => now.has(entry.id));
+      return kept.length === 0
+        ? refuse('NOT_ENTITLED', `the identity of process ${peer.pid} was just taken away`)
+        : accept(kept);
     },
   };
   return entitlement;

@@ -1,21 +1,25 @@
-import { type KeyObject, randomBytes } from 'node:crypto';
+import { createHash, type KeyObject, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { attest, attestors } from '../attestors/index.ts';
+import { attest, attestors, prepare } from '../attestors/index.ts';
 import { createLauncherAttestor } from '../attestors/launcher.ts';
 import { openPeerCredentials } from '../attestors/peer-credentials.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { parseSpiffeId } from '../spiffe-id.ts';
+import { bundleDocument, createAdministration } from './administration.ts';
 import { openAuthorities } from './authorities.ts';
 import { createChanges } from './changes.ts';
-import type { IssuerCode } from './codes.ts';
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts';
-import { createEntitlement, processKey } from './entitlement.ts';
-import { type EntryInput, parseEntry, type RegistrationEntry } from './entry.ts';
+import { createEntitlement, type FederatedBundle, processKey } from './entitlement.ts';
+import { openJwtAuthorities } from './jwt-authorities.ts';
+import { createJwtSvids } from './jwt-svids.ts';
 import { serveLauncherLink } from './launcher-link.ts';
 import { parsePublicKey } from './leaf.ts';
 import type { MintRequest } from './link-messages.ts';
 import type { LogRow } from './log.ts';
+import { createNodeServer } from './node-server.ts';
+import { createNodeService } from './node-service.ts';
+import { openRegistry } from './registry.ts';
 import { createSealer, loadSecret } from './sealing.ts';
 import { openStore } from './store.ts';
 import { createSvids } from './svids.ts';
@@ -40,6 +44,12 @@ export interface IssuerOptions {
   readonly random?: (size: number) => Uint8Array;
   readonly platform?: string;
   readonly limits?: Partial<ConnectionLimits>;
+  /** Bundles of foreign trust domains, which entries may federate with; none unless given. */
+  readonly federated?: (trustDomain: string) => FederatedBundle | undefined;
+  /** SPIRE's `workload_size_limit` for `unix:sha256`, in bytes. */
+  readonly workloadSizeLimit?: number;
+  /** One line for the issuer's own log; never holds a secret. */
+  readonly say?: (line: string) => void;
 }
 
 export interface Issuer {
@@ -57,21 +67,24 @@ export interface Issuer {
 
 const HOUSEKEEPING_MS = 60_000;
 const REMEMBERED_DENIALS = 4096;
+/** A spent token is told from one that never was for so long. */
+const TOKENS_KEPT_SECONDS = 30 * 24 * 3600;
 
 /** @throws Error `CODE: one line` when the state, the platform or the socket path is unusable */
 export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const { trustDomain, stateDir } = options;
   const clock = options.clock ?? (() => new Date());
   const random = options.random ?? randomBytes;
+  const federated = options.federated ?? (() => undefined);
+  const say = options.say ?? (() => {});
   const credentials = must(openPeerCredentials(options.platform ?? process.platform));
   const store = must(openStore(stateDir));
   const sealer = createSealer(must(loadSecret(join(stateDir, 'issuer.key'))));
   const authorities = must(await openAuthorities({ store, sealer, trustDomain, clock, random }));
+  const jwtAuthorities = must(await openJwtAuthorities({ store, sealer, trustDomain, clock }));
   const launcher = createLauncherAttestor(options.launcherKey, options.ciKeys);
-  const list = attestors({ launcher });
-  const changes = createChanges();
+  const changes = createChanges(() => (random(1)[0] ?? 0) / 255);
   const issuedListeners = new Set<() => void>();
-  let entries = store.entries();
 
   const svids = createSvids({
     store,
@@ -83,24 +96,28 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       for (const listener of issuedListeners) listener();
     },
   });
-
-  const setEntries = (inputs: readonly EntryInput[]): Outcome<unknown, IssuerCode> => {
-    const parsed: RegistrationEntry[] = [];
-    for (const input of inputs) {
-      const entry = parseEntry(input, trustDomain, clock());
-      if (!entry.ok) return entry;
-      parsed.push(entry.value);
-    }
-    // As SPIRE's AlreadyExists: one ID, parent and selector set is one entry.
-    if (new Set(parsed.map((entry) => entry.id)).size !== parsed.length) {
-      return refuse('ENTRY_INVALID', 'two entries have the same ID, parent and selectors');
-    }
-    store.replaceEntries(parsed);
-    entries = store.entries();
-    svids.retain(entries);
-    changes.notify();
-    return accept({});
-  };
+  const jwtSvids = createJwtSvids({ store, authorities: jwtAuthorities, clock, random });
+  const registry = openRegistry({
+    store,
+    trustDomain,
+    clock,
+    federated: (domain) => federated(domain) !== undefined,
+    launcher: fingerprint(options.launcherKey),
+    changed: (entries) => {
+      svids.retain(entries);
+      jwtSvids.retain(entries);
+      changes.notify();
+    },
+  });
+  const list = attestors({
+    launcher,
+    unix: {
+      discoverWorkloadPath: () => registry.uses('unix:path') || registry.uses('unix:sha256'),
+      ...(options.workloadSizeLimit !== undefined && {
+        workloadSizeLimit: options.workloadSizeLimit,
+      }),
+    },
+  });
 
   const mint = (request: MintRequest) => {
     const id = parseSpiffeId(request.spiffeId);
@@ -121,6 +138,21 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     return accept({ chain, notAfter: leaf.value.notAfter.toISOString() });
   };
 
+  const parts = { store, authorities, jwtAuthorities, registry, trustDomain, clock, random };
+  const nodes = createNodeService(parts);
+  const nodeServer = createNodeServer({
+    service: nodes,
+    authorities,
+    trustDomain,
+    clock,
+    mint: svids.mint,
+    refused: (from, code, detail) => {
+      say(`node endpoint: ${from} refused: ${code}: ${detail}`);
+      link.emit({ event: 'denied', pid: 0, detail: `${code}: ${detail}` });
+    },
+    bundle: () => must(bundleDocument(parts)),
+  });
+
   const link = serveLauncherLink(options.link, {
     attest: (attestation) => {
       const recorded = launcher.record(attestation);
@@ -129,13 +161,15 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     exited: (pid, startTime) => {
       launcher.exited(pid, startTime);
       svids.forget(processKey({ pid, startTime }));
+      jwtSvids.forget(processKey({ pid, startTime }));
     },
-    entries: setEntries,
+    entries: registry.replace,
     mint,
     bundle: () => ({
       trustDomain,
       authorities: authorities.bundle().map((der) => Buffer.from(der).toString('base64')),
     }),
+    ...createAdministration({ ...parts, nodes, nodeServer }),
     // Nobody reports exits any more: what the launcher said must not outlive it.
     closed: () => launcher.forget(),
   });
@@ -147,22 +181,35 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     trustDomain,
     credentials,
     entitlement: createEntitlement({
+      prepare: (peer) => prepare(list, peer),
       attest: (peer) => attest(list, peer),
-      entries: () => entries,
+      match: registry.match,
       authorities,
+      jwtAuthorities,
       svids,
+      jwtSvids,
+      federated,
     }),
     changes,
     clock,
     limits: { ...CONNECTION_LIMITS, ...options.limits },
     denied: oncePerProcess((pid, detail) => link.emit({ event: 'denied', pid, detail })),
   });
+  const now = Math.floor(clock().getTime() / 1000);
+  const address = store.nodeAddress();
+  if (address !== undefined && store.awaitsNodes(now)) {
+    const opened = await nodeServer.open(address);
+    say(`node endpoint: ${opened.ok ? `listens on ${opened.value}` : opened.detail}`);
+  }
 
-  const housekeeping = setInterval(() => {
+  const housekeeping = setInterval(async () => {
     svids.sweep();
-    authorities.advance().then((changed) => {
-      if (changed) changes.notify();
-    });
+    jwtSvids.sweep();
+    store.dropTokens(clock().getTime() / 1000 - TOKENS_KEPT_SECONDS);
+    const x509 = await authorities.advance();
+    const jwt = await jwtAuthorities.advance();
+    if (x509) nodeServer.renew();
+    if (x509 || jwt) changes.notifySpread();
   }, HOUSEKEEPING_MS);
 
   return {
@@ -177,10 +224,18 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     close: async () => {
       clearInterval(housekeeping);
       await server.close();
+      await nodeServer.close();
       link.close();
       store.close();
     },
   };
+}
+
+/** Names a launcher by its key, which is made anew at each start of a swarm. */
+function fingerprint(key: KeyObject): string {
+  return createHash('sha256')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest('hex');
 }
 
 function must<T>(outcome: Outcome<T>): T {

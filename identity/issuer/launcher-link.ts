@@ -4,9 +4,14 @@ import { accept, type Outcome, refuse } from '../outcome.ts';
 import { type Attestation, type AttestationClaims, signAttestation } from './attestation.ts';
 import type { IssuerCode } from './codes.ts';
 import type { EntryInput } from './entry.ts';
-import { openLines } from './lines.ts';
+import { MAX_LINE_BYTES, openLines } from './lines.ts';
 import {
   BundleReply,
+  DocumentReply,
+  EntriesReply,
+  IssuedReply,
+  JoinTokenReply,
+  type JoinTokenRequest,
   LinkAnswer,
   LinkEvent,
   LinkRequest,
@@ -24,10 +29,31 @@ export {
   signImage,
   verifyImageSignature,
 } from './attestation.ts';
-export type { LinkEvent, MintRequest } from './link-messages.ts';
+export type {
+  DocumentReply,
+  EntriesReply,
+  IssuedReply,
+  JoinTokenReply,
+  JoinTokenRequest,
+  LinkEvent,
+  MintRequest,
+} from './link-messages.ts';
+
+/** What an operator may ask of the issuer, through the launcher. */
+export interface Administration {
+  /** One page from `offset`, oldest first. */
+  listEntries(offset: number): EntriesReply;
+  /** All or none; with their ids. */
+  addEntries(entries: readonly EntryInput[]): Outcome<EntriesReply>;
+  removeEntry(id: string): Outcome<EntriesReply>;
+  /** One page of the issuance log, from row `from`. */
+  issued(from: number): IssuedReply;
+  bundleDocument(): Outcome<DocumentReply>;
+  joinToken(request: JoinTokenRequest): Promise<Outcome<JoinTokenReply>>;
+}
 
 /** What the issuer does with each request; a refusal goes back to the launcher as it is. */
-export interface LinkHandlers {
+export interface LinkHandlers extends Administration {
   attest(attestation: Attestation): Outcome<unknown>;
   exited(pid: number, startTime: number): void;
   entries(entries: readonly EntryInput[]): Outcome<unknown>;
@@ -52,7 +78,7 @@ function parseJson(line: string): unknown {
 
 /** The issuer's end. A line that is not the protocol ends the link: its peer is not a launcher. */
 export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkServer {
-  const perform = (request: LinkRequest): Outcome<unknown> => {
+  const perform = (request: LinkRequest): Outcome<unknown> | Promise<Outcome<unknown>> => {
     switch (request.op) {
       case 'attest': {
         const { op: _op, ref: _ref, ...attestation } = request;
@@ -67,6 +93,18 @@ export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkS
         return handlers.mint(request);
       case 'bundle':
         return accept(handlers.bundle());
+      case 'list-entries':
+        return accept(handlers.listEntries(request.offset));
+      case 'add-entries':
+        return handlers.addEntries(request.entries);
+      case 'remove-entry':
+        return handlers.removeEntry(request.id);
+      case 'issued':
+        return accept(handlers.issued(request.from));
+      case 'bundle-document':
+        return handlers.bundleDocument();
+      case 'join-token':
+        return handlers.joinToken(request);
       default:
         return request satisfies never;
     }
@@ -78,12 +116,17 @@ export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkS
         lines.close();
         return;
       }
+      const { ref } = request.data;
+      const reply = (outcome: Outcome<unknown>): void =>
+        lines.send(
+          outcome.ok
+            ? { ref, ok: true, value: outcome.value }
+            : { ref, ok: false, code: outcome.code, detail: outcome.detail },
+        );
       const outcome = perform(request.data);
-      lines.send(
-        outcome.ok
-          ? { ref: request.data.ref, ok: true, value: outcome.value }
-          : { ref: request.data.ref, ok: false, code: outcome.code, detail: outcome.detail },
-      );
+      // What can be answered at once is, so that answers keep the order of the questions.
+      if (outcome instanceof Promise) void outcome.then(reply);
+      else reply(outcome);
     },
     closed: () => handlers.closed(),
   });
@@ -104,6 +147,12 @@ export interface LauncherLink {
   mint(request: MintRequest): LinkOutcome<{ chain: Uint8Array[]; notAfter: Date }>;
   /** DER of the trust domain's authorities. */
   bundle(): LinkOutcome<{ trustDomain: string; authorities: Uint8Array[] }>;
+  listEntries(offset: number): LinkOutcome<EntriesReply>;
+  addEntries(entries: readonly EntryInput[]): LinkOutcome<EntriesReply>;
+  removeEntry(id: string): LinkOutcome<EntriesReply>;
+  issued(from: number): LinkOutcome<IssuedReply>;
+  bundleDocument(): LinkOutcome<DocumentReply>;
+  joinToken(request: JoinTokenRequest): LinkOutcome<JoinTokenReply>;
   /** Returns the function that stops it. */
   on<Name extends LinkEvent['event']>(
     name: Name,
@@ -151,9 +200,19 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
   async function ask<T>(body: object, reply: ReplyParser<T>): Promise<Outcome<T>> {
     if (!open) return refuse('LINK_CLOSED', 'the issuer is gone');
     const ref = nextRef++;
+    // What the issuer would not read ends the link, and with it everybody's attestation: an
+    // operator's odd request is refused here.
+    const request = LinkRequest.safeParse({ ref, ...body });
+    if (!request.success) {
+      const [issue] = request.error.issues;
+      return refuse('LINK_MALFORMED', `${issue?.path.join('.')}: ${issue?.message}`);
+    }
+    if (Buffer.byteLength(JSON.stringify(request.data)) > MAX_LINE_BYTES) {
+      return refuse('LINK_MALFORMED', 'too much for one request');
+    }
     const { promise, resolve } = Promise.withResolvers<Outcome<unknown>>();
     waiting.set(ref, resolve);
-    lines.send({ ref, ...body });
+    lines.send(request.data);
     const answer = await promise;
     if (!answer.ok) return answer;
     const parsed = reply.safeParse(answer.value);
@@ -178,6 +237,12 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
       const { trustDomain, authorities } = bundle.value;
       return accept({ trustDomain, authorities: authorities.map(fromBase64) });
     },
+    listEntries: (offset) => ask({ op: 'list-entries', offset }, EntriesReply),
+    addEntries: (entries) => ask({ op: 'add-entries', entries }, EntriesReply),
+    removeEntry: (id) => ask({ op: 'remove-entry', id }, EntriesReply),
+    issued: (from) => ask({ op: 'issued', from }, IssuedReply),
+    bundleDocument: () => ask({ op: 'bundle-document' }, DocumentReply),
+    joinToken: (request) => ask({ op: 'join-token', ...request }, JoinTokenReply),
     on: (name, listener) => {
       const filtered = (event: LinkEvent): void => {
         if (event.event === name) listener(event as EventOf<typeof name>);

@@ -1,10 +1,14 @@
 import { z } from 'zod';
+import { parseSpiffeId, type SpiffeId } from '../spiffe-id.ts';
 
 /**
  * Messages of the launcher link. The issuer trusts the descriptor (inherited at spawn) to be the
  * launcher's and still parses strictly: unknown members, long strings and odd numbers are refused.
  */
 const text = z.string().max(4096);
+const spiffeIdText = z.custom<SpiffeId>(
+  (value) => typeof value === 'string' && parseSpiffeId(value).ok,
+);
 const word = z.string().regex(/^[a-zA-Z0-9](?:[a-zA-Z0-9._/-]{0,126}[a-zA-Z0-9])?$/);
 const decimal = z.string().regex(/^(?:0|[1-9][0-9]{0,19})$/);
 const base64 = z
@@ -29,15 +33,22 @@ const attestation = z.strictObject({
   launcherSignature: base64,
 });
 
-const entry = z.strictObject({
-  id: word.optional(),
+const selectors = z.array(z.strictObject({ type: text, value: text })).max(64);
+const texts = z.array(text).max(32);
+export const EntryFields = z.strictObject({
+  id: z.string().max(255).optional(),
   spiffe_id: text,
   parent_id: text.optional(),
-  selectors: z.array(z.strictObject({ type: word, value: text })).max(64),
-  x509_svid_ttl: count,
-  dns_names: z.array(text).max(32).optional(),
+  selectors,
+  x509_svid_ttl: count.optional(),
+  jwt_svid_ttl: count.optional(),
+  federates_with: texts.optional(),
+  dns_names: texts.optional(),
   hint: text.optional(),
+  expires_at: count.optional(),
+  jwt_svid_include_jti: z.boolean().optional(),
 });
+const entries = z.array(EntryFields).max(20_000);
 
 const mint = z.strictObject({
   spiffeId: text,
@@ -49,13 +60,27 @@ const mint = z.strictObject({
   ip: z.array(text).max(32).optional(),
 });
 
+const joinToken = z.strictObject({
+  /** Seconds. */
+  ttl: count,
+  /** Where nodes come in; `host:port`, when it is to change. */
+  listen: text.optional(),
+});
+export type JoinTokenRequest = z.infer<typeof joinToken>;
+
 const ref = { ref: count };
 export const LinkRequest = z.discriminatedUnion('op', [
   attestation.extend({ op: z.literal('attest'), ...ref }),
   z.strictObject({ op: z.literal('exited'), ...ref, pid, startTime: count }),
-  z.strictObject({ op: z.literal('entries'), ...ref, entries: z.array(entry).max(20_000) }),
+  z.strictObject({ op: z.literal('entries'), ...ref, entries }),
   mint.extend({ op: z.literal('mint'), ...ref }),
   z.strictObject({ op: z.literal('bundle'), ...ref }),
+  z.strictObject({ op: z.literal('list-entries'), ...ref, offset: count }),
+  z.strictObject({ op: z.literal('add-entries'), ...ref, entries }),
+  z.strictObject({ op: z.literal('remove-entry'), ...ref, id: text }),
+  z.strictObject({ op: z.literal('issued'), ...ref, from: count }),
+  z.strictObject({ op: z.literal('bundle-document'), ...ref }),
+  joinToken.extend({ op: z.literal('join-token'), ...ref }),
 ]);
 export type LinkRequest = z.infer<typeof LinkRequest>;
 export type MintRequest = z.infer<typeof mint>;
@@ -67,6 +92,47 @@ export type MintReply = z.infer<typeof MintReply>;
 export const BundleReply = z.strictObject({ trustDomain: text, authorities: z.array(base64) });
 export type BundleReply = z.infer<typeof BundleReply>;
 export const NoReply = z.strictObject({});
+
+/** One page; `total` of all pages. An issuer's own words, read with its own form. */
+const storedEntry = z.strictObject({
+  origin: z.enum(['file', 'added']),
+  entry: z.strictObject({
+    id: text,
+    spiffe_id: spiffeIdText,
+    parent_id: spiffeIdText,
+    selectors,
+    x509_svid_ttl: count,
+    jwt_svid_ttl: count,
+    federates_with: texts,
+    dns_names: texts,
+    hint: text,
+    expires_at: count,
+    jwt_svid_include_jti: z.boolean(),
+    revision_number: count,
+    created_at: count,
+  }),
+});
+export const EntriesReply = z.strictObject({ entries: z.array(storedEntry), total: count });
+export type EntriesReply = z.infer<typeof EntriesReply>;
+const logRow = z.strictObject({ seq: count, previous: text, body: z.string(), hash: text });
+/** Rows of the issuance log from the one asked for; `head` is the last that there is. */
+export const IssuedReply = z.strictObject({
+  rows: z.array(logRow),
+  head: z.strictObject({ seq: count, hash: text }),
+});
+export type IssuedReply = z.infer<typeof IssuedReply>;
+/** The SPIFFE bundle document. */
+export const DocumentReply = z.strictObject({ trustDomain: text, document: z.string() });
+export type DocumentReply = z.infer<typeof DocumentReply>;
+/** `token` is the secret itself: it goes to the operator and nowhere else. */
+export const JoinTokenReply = z.strictObject({
+  token: text,
+  agentId: text,
+  expiresAt: z.iso.datetime(),
+  /** Where the node endpoint listens, `host:port`. */
+  address: text,
+});
+export type JoinTokenReply = z.infer<typeof JoinTokenReply>;
 
 export const LinkEvent = z.discriminatedUnion('event', [
   z.strictObject({ event: z.literal('denied'), pid: z.number().int(), detail: text }),

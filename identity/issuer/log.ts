@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 
-/** One certificate that was issued. Times in seconds since the epoch. */
+/** One SVID that was issued. Times in seconds since the epoch. */
 export interface Issuance {
+  /** Absent in rows of before there were two kinds: X.509. */
+  readonly kind?: 'x509' | 'jwt';
   readonly spiffe_id: string;
+  /** Of the certificate; a token has none, and this is empty. */
   readonly serial: string;
-  /** base64url(SHA-256(leaf DER)). */
+  /** base64url(SHA-256(leaf DER)), or of the token's characters. */
   readonly thumbprint: string;
+  /** Who a token is for. */
+  readonly audience?: readonly string[];
   /** What the caller had, `type:value`; empty for a minted identity. */
   readonly selectors: readonly string[];
   /** Registration entry, or `mint`. */

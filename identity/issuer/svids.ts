@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { accept, type Outcome } from '../outcome.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
+import { type Commit, groupCommit, renewal } from './commit.ts';
 import { type RegistrationEntry, type Selector, selectorText } from './entry.ts';
 import { issueLeaf, type Leaf, type LeafRequest } from './leaf.ts';
 import type { Issuance } from './log.ts';
@@ -38,7 +39,7 @@ export interface Svids {
 }
 
 export interface SvidsOptions {
-  readonly store: Store;
+  readonly store: Pick<Store, 'recordIssuances'>;
   readonly authorities: Authorities;
   readonly clock: () => Date;
   readonly random: (size: number) => Uint8Array;
@@ -46,15 +47,23 @@ export interface SvidsOptions {
   readonly issued: (leaf: Leaf) => void;
 }
 
-function renewal(leaf: Leaf, random: Uint8Array): number {
-  const issued = leaf.issuedAt.getTime();
-  const jitter = (((random[0] ?? 0) * 256 + (random[1] ?? 0)) / 65_535) * 0.2 - 0.1;
-  return issued + ((leaf.notAfter.getTime() - issued) / 2) * (1 + jitter);
+/** No SVID outlives its entry. */
+export function secondsLeft(entry: RegistrationEntry, now: Date): number {
+  return entry.expires_at === 0
+    ? Number.POSITIVE_INFINITY
+    : entry.expires_at - now.getTime() / 1000;
 }
 
-function logged(leaf: Leaf, entry: string, selectors: readonly Selector[], by: string): Issuance {
+/** The log's row for a certificate. @param by id of the authority that signed */
+export function logged(
+  leaf: Leaf,
+  entry: string,
+  selectors: readonly Selector[],
+  by: string,
+): Issuance {
   const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
   return {
+    kind: 'x509',
     spiffe_id: leaf.id,
     serial: leaf.serial,
     thumbprint: leaf.thumbprint,
@@ -67,29 +76,6 @@ function logged(leaf: Leaf, entry: string, selectors: readonly Selector[], by: s
   };
 }
 
-/**
- * One transaction, and one wait for the disk, for all issuances of one turn of the event loop: a
- * new authority makes the whole swarm's SVIDs due at once.
- */
-function groupCommit(
-  write: (issuances: readonly Issuance[]) => void,
-): (issuance: Issuance) => Promise<void> {
-  let queue: Issuance[] = [];
-  let turn: Promise<void> | undefined;
-  return (issuance) => {
-    queue.push(issuance);
-    turn ??= new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
-      const batch = queue;
-      queue = [];
-      turn = undefined;
-      write(batch);
-    });
-    // Whoever waits sees the failure; nobody waiting must not end the process.
-    turn.catch(() => {});
-    return turn;
-  };
-}
-
 export function createSvids(options: SvidsOptions): Svids {
   const { store, authorities, clock, random, issued } = options;
   interface Held extends IssuedSvid {
@@ -98,7 +84,7 @@ export function createSvids(options: SvidsOptions): Svids {
     readonly durable: Promise<void>;
   }
   const held = new Map<string, Map<string, Held>>();
-  const commit = groupCommit(store.recordIssuances);
+  const commit: Commit = groupCommit(store.recordIssuances);
 
   const sign = (publicKey: KeyObject, request: Omit<LeafRequest, 'publicKey'>) =>
     issueLeaf({ ...request, publicKey }, authorities.active(), clock(), random(16));
@@ -114,14 +100,18 @@ export function createSvids(options: SvidsOptions): Svids {
     selectors: readonly Selector[],
   ): Outcome<Held, IssuerCode> => {
     const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const left = secondsLeft(entry, clock());
     const leaf = sign(publicKey, {
       id: entry.spiffe_id,
-      ttlSeconds: entry.x509_svid_ttl,
+      ttlSeconds: Math.min(entry.x509_svid_ttl, left),
       dns: entry.dns_names,
     });
     if (!leaf.ok) return leaf;
     const key = privateKey.export({ type: 'pkcs8', format: 'der' });
-    const renewAt = renewal(leaf.value, random(2));
+    const { issuedAt, notAfter } = leaf.value;
+    // What ends with its entry is not renewed: each time half of what is left, without an end.
+    const renewAt =
+      left <= entry.x509_svid_ttl ? notAfter.getTime() : renewal(issuedAt, notAfter, random(2));
     const authority = authorities.active().id;
     const durable = commit(logged(leaf.value, entry.id, selectors, authority));
     return accept({ entry, leaf: leaf.value, key, renewAt, authority, durable });

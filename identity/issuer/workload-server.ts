@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import {
   Code,
@@ -12,13 +11,21 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import type { Peer, PeerCredentials } from '../attestors/peer.ts';
-import { accept, type Outcome } from '../outcome.ts';
+import type { PeerCredentials } from '../attestors/peer.ts';
+import type { JwtBundle } from '../jwt/bundle.ts';
+import { validateJwtSvid } from '../jwt/validate.ts';
+import { accept, type Outcome, type Refused } from '../outcome.ts';
+import { parseSpiffeId, trustDomainOf } from '../spiffe-id.ts';
+import { ServerReflection } from '../workload-api/generated/reflection_v1_pb.ts';
+import { ServerReflection as ServerReflectionAlpha } from '../workload-api/generated/reflection_v1alpha_pb.ts';
 import { SpiffeWorkloadAPI } from '../workload-api/generated/workload_pb.ts';
 import type { Changes } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
 import { type Connection, type ConnectionLimits, listenOnSocket } from './connections.ts';
-import type { Entitlement, Material } from './entitlement.ts';
+import type { Entitlement, Trust } from './entitlement.ts';
+import { createReflection } from './reflection.ts';
+import { answerChanges, answerOnce, type Call } from './workload-calls.ts';
+import { jwtBundlePush, type Push, svidPush, x509BundlePush } from './workload-messages.ts';
 
 export interface WorkloadServerOptions {
   readonly socketPath: string;
@@ -37,25 +44,24 @@ export interface WorkloadServerOptions {
   readonly limits: ConnectionLimits;
 }
 
-/** Bundle streams look at their caller again after this, though nothing was announced. */
-const RECHECK_MS = 60_000;
-const MAX_REQUEST_BYTES = 16_384;
+const MAX_REQUEST_BYTES = 32_768;
+/** Each token is a row of the log; a name of a service has far less. */
+const MAX_AUDIENCE = 2048;
+/** How far the clock of another issuer may be from ours (JWT-SVID, appendix A), in seconds. */
+const JWT_LEEWAY = 5;
+
+/** Claims of the JWT and JWT-SVID specifications. */
+const REGISTERED = new Set(['sub', 'aud', 'exp', 'iat', 'nbf', 'iss', 'jti']);
 
 const CONNECTION = createContextKey<Connection | undefined>(undefined);
 
-/** One state of a stream: `key` changes when the message does. */
-interface Push<T> {
-  readonly message: T;
-  readonly key: string;
-  /** Milliseconds since the epoch; when to look again although nothing was announced. */
-  readonly again: number;
-}
-
-function digest(parts: readonly Uint8Array[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return hash.digest('base64url');
-}
+/** What a caller learns; why, is for the launcher. E-06. */
+const STATUS: Partial<Record<IssuerCode, readonly [Code, string]>> = {
+  AUTHORITY_EXPIRED: [Code.Unavailable, 'no signing authority'],
+  PEER_UNREADABLE: [Code.Unavailable, 'workload attestation failed'],
+  TOKENS_TOO_MANY: [Code.Unavailable, 'too many requests'],
+};
+const DENIED = [Code.PermissionDenied, 'no identity issued'] as const;
 
 /** E-02: the header keeps a request out that a browser or proxy was tricked into. */
 function requireHeader(context: HandlerContext): void {
@@ -64,71 +70,9 @@ function requireHeader(context: HandlerContext): void {
   }
 }
 
-async function* pushes<T>(
-  options: WorkloadServerOptions,
-  context: HandlerContext,
-  current: (peer: Peer) => Promise<Outcome<Push<T>, IssuerCode>>,
-): AsyncGenerator<T> {
-  const connection = context.values.get(CONNECTION);
-  if (connection === undefined) throw new ConnectError('no connection', Code.Internal);
-  const { peer } = connection;
-  const caller = peer.ok ? peer.value : { pid: 0, startTime: 0 };
-  const deny = (code: IssuerCode, detail: string): ConnectError => {
-    options.denied(caller, code, detail);
-    // The reason is for the launcher; a stranger learns that there is nothing for it.
-    return code === 'AUTHORITY_EXPIRED'
-      ? new ConnectError('no signing authority', Code.Unavailable)
-      : new ConnectError('no identity issued', Code.PermissionDenied);
-  };
-  if (!peer.ok) throw deny(peer.code, peer.detail);
-
-  const subscription = options.changes.subscribe(caller.pid);
-  try {
-    let sent: string | undefined;
-    for (;;) {
-      const now = await current(peer.value);
-      const grace = connection.acceptedAt + options.limits.graceMs - performance.now();
-      if (!now.ok && now.code === 'NOT_LAUNCHED' && sent === undefined && grace > 0) {
-        await subscription.next(context.signal, grace);
-        if (context.signal.aborted) return;
-        continue;
-      }
-      if (!now.ok) throw deny(now.code, now.detail);
-      if (now.value.key !== sent) {
-        sent = now.value.key;
-        // At most one message is ever under way; what changes meanwhile is sent as one.
-        const slow = setTimeout(() => connection.drop(), options.limits.slowReaderMs);
-        try {
-          yield now.value.message;
-        } finally {
-          clearTimeout(slow);
-        }
-      }
-      const wait = now.value.again - options.clock().getTime();
-      await subscription.next(context.signal, wait);
-      if (context.signal.aborted) return;
-    }
-  } finally {
-    subscription.end();
-  }
-}
-
-function svidPush(material: Material) {
-  const bundle = Buffer.concat(material.bundle);
-  const message = {
-    svids: material.svids.map((svid) => ({
-      spiffeId: svid.id,
-      x509Svid: svid.chain,
-      x509SvidKey: svid.key,
-      bundle,
-      hint: svid.hint,
-    })),
-    // SPIRE has no CRL either; an identity is taken away by its entry.
-    crl: [],
-    federatedBundles: {},
-  };
-  const serials = material.svids.map((svid) => `${svid.serial} ${svid.hint}`);
-  return { message, key: `${serials.join()}|${digest([bundle])}`, again: material.renewAt };
+/** A-04: a mandatory field with its default value. */
+function required(present: boolean, message: string): void {
+  if (!present) throw new ConnectError(message, Code.InvalidArgument);
 }
 
 /** Turns what a hostile or merely odd client sent into what the RPC library takes without throwing. */
@@ -139,12 +83,58 @@ function normalise(request: Http2ServerRequest): void {
   request.headers.host = 'localhost';
 }
 
-/** Serves the SPIFFE Workload API, X.509 profile; JWT and WIT answer Unimplemented. */
+/** JWT bundles under which a caller may have a token validated: its own domain's and federated. */
+function jwtBundlesOf({ jwt, federated }: Trust): ReadonlyMap<string, JwtBundle> {
+  const foreign = [...federated].map(([domain, bundle]) => [domain, bundle.jwt] as const);
+  return new Map([[jwt.trustDomain, jwt], ...foreign]);
+}
+
+/** Serves the SPIFFE Workload API, X.509 and JWT profiles, and reflection; WIT is Unimplemented. */
 export async function serveWorkloadApi(
   options: WorkloadServerOptions,
 ): Promise<{ close(): Promise<void> }> {
   const stopping = new AbortController();
   const { entitlement, trustDomain, clock } = options;
+
+  const callOf = (context: HandlerContext): Call => {
+    const connection = context.values.get(CONNECTION);
+    if (connection === undefined) throw new ConnectError('no connection', Code.Internal);
+    return { connection, signal: context.signal };
+  };
+  const refusal = ({ connection }: Call, { code, detail }: Refused<IssuerCode>): ConnectError => {
+    const { peer } = connection;
+    const caller = peer.ok ? peer.value : { pid: 0, startTime: 0 };
+    options.denied(caller, code, detail);
+    const [status, message] = STATUS[code] ?? DENIED;
+    return new ConnectError(message, status);
+  };
+  const once = async <T>(
+    context: HandlerContext,
+    ask: Parameters<typeof answerOnce<T>>[2],
+  ): Promise<T> => {
+    const call = callOf(context);
+    const answer = await answerOnce(call, options, ask);
+    if (!answer.ok) throw refusal(call, answer);
+    return answer.value;
+  };
+  async function* stream<T>(
+    context: HandlerContext,
+    ask: Parameters<typeof answerChanges<T>>[2],
+  ): AsyncGenerator<T> {
+    const call = callOf(context);
+    for await (const answer of answerChanges(call, options, ask)) {
+      if (!answer.ok) throw refusal(call, answer);
+      yield answer.value;
+    }
+  }
+  const mapped = async <T, M>(
+    outcome: Promise<Outcome<T, IssuerCode>>,
+    push: (value: T) => Push<M>,
+  ): Promise<Outcome<Push<M>, IssuerCode>> => {
+    const found = await outcome;
+    return found.ok ? accept(push(found.value)) : found;
+  };
+
   const router = createConnectRouter({
     grpcWeb: false,
     connect: false,
@@ -155,19 +145,57 @@ export async function serveWorkloadApi(
   });
   router.service(SpiffeWorkloadAPI, {
     fetchX509SVID: (_request, context) =>
-      pushes(options, context, async (peer) => {
-        const material = await entitlement.material(peer);
-        return material.ok ? accept(svidPush(material.value)) : material;
-      }),
+      stream(context, (peer) => mapped(entitlement.material(peer), svidPush)),
     fetchX509Bundles: (_request, context) =>
-      pushes(options, context, async (peer) => {
-        const bundle = entitlement.bundle(peer);
-        if (!bundle.ok) return bundle;
-        // A-08: keyed by the trust domain's SPIFFE ID.
-        const bundles = { [`spiffe://${trustDomain}`]: Buffer.concat(bundle.value) };
-        const again = clock().getTime() + RECHECK_MS;
-        return accept({ message: { crl: [], bundles }, key: digest(bundle.value), again });
-      }),
+      stream(context, (peer) =>
+        mapped(entitlement.trust(peer), (trust) => x509BundlePush(trust, trustDomain)),
+      ),
+    fetchJWTBundles: (_request, context) =>
+      stream(context, (peer) =>
+        mapped(entitlement.trust(peer), (trust) => jwtBundlePush(trust, trustDomain)),
+      ),
+    fetchJWTSVID: async ({ audience, spiffeId }, context) => {
+      const [first = '', ...others] = audience;
+      required(first !== '' && !others.includes(''), 'audience must be specified');
+      required(audience.join('').length <= MAX_AUDIENCE, 'audience is too long');
+      required(spiffeId === '' || parseSpiffeId(spiffeId).ok, 'spiffe_id is not a SPIFFE ID');
+      const wanted = spiffeId === '' ? undefined : spiffeId;
+      const tokens = await once(context, (peer) =>
+        entitlement.tokens(peer, [first, ...others], wanted),
+      );
+      return {
+        svids: tokens.map(({ entry, token }) => ({
+          spiffeId: entry.spiffe_id,
+          svid: token,
+          hint: entry.hint,
+        })),
+      };
+    },
+    validateJWTSVID: async ({ audience, svid }, context) => {
+      required(audience !== '', 'audience must be specified');
+      required(svid !== '', 'svid must be specified');
+      const trust = await once(context, (peer) => entitlement.trust(peer));
+      const bundles = jwtBundlesOf(trust);
+      const valid = validateJwtSvid(svid, { audience, bundles, now: clock(), leeway: JWT_LEEWAY });
+      if (!valid.ok) throw new ConnectError(`${valid.code}: ${valid.detail}`, Code.InvalidArgument);
+      const { id, claims, audience: aud } = valid.value;
+      const own = trustDomainOf(id) === trustDomain;
+      // A-11: what another domain says of its workloads beside who they are is not passed on.
+      const passed = Object.entries(claims).filter(([name]) => own || REGISTERED.has(name));
+      // As SPIRE returns it: always a list.
+      return { spiffeId: id, claims: { ...Object.fromEntries(passed), aud: [...aud] } };
+    },
+  });
+  const reflection = createReflection();
+  router.service(ServerReflection, {
+    serverReflectionInfo: async function* (questions) {
+      for await (const question of questions) yield reflection.answer(question);
+    },
+  });
+  router.service(ServerReflectionAlpha, {
+    serverReflectionInfo: async function* (questions) {
+      for await (const question of questions) yield reflection.answer(question);
+    },
   });
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
@@ -178,7 +206,9 @@ export async function serveWorkloadApi(
   ): Promise<void> => {
     const handler = handlers.get(request.url);
     if (handler === undefined) {
-      response.writeHead(404).end();
+      // As gRPC has it: an answer of HTTP, with the refusal where a client looks for it.
+      const status = { 'grpc-status': `${Code.Unimplemented}`, 'grpc-message': 'unknown method' };
+      response.writeHead(200, { 'content-type': 'application/grpc', ...status }).end();
       return;
     }
     normalise(request);

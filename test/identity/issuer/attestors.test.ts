@@ -48,16 +48,23 @@ function setUp(changes: Partial<AttestationClaims> = {}) {
   const recorded = launcher.record(
     signAttestation({ ...claims, ...changes }, launcherKey.privateKey),
   );
-  const list = attestors({ launcher });
+  const accounts = { user: () => 'ann', group: () => undefined };
+  const list = attestors({ launcher, unix: { discoverWorkloadPath: () => false, accounts } });
   const selectors = (one = peer()) => {
     const found = attest(list, one);
-    return found.ok ? found.value.map(selectorText) : found.code;
+    if (!found.ok) return found.code;
+    // The supplementary groups are those of whatever process has this PID.
+    return (
+      found.value.unknown?.code ??
+      found.value.selectors.map(selectorText).filter((text) => !text.includes('supplementary'))
+    );
   };
   return { launcher, recorded, selectors };
 }
 
 const ALWAYS = [
   'unix:uid:1000',
+  'unix:user:ann',
   'unix:gid:1000',
   'swarm:agent_type:sensor',
   'swarm:instance:cam-1',
@@ -128,5 +135,15 @@ describe('selectors', () => {
     expect(attest([one], peer())).toMatchObject({ ok: true });
     expect(attest([one, no], peer())).toMatchObject({ code: 'NO_ENTRY' });
     expect(attest([no, one], peer())).toMatchObject({ code: 'NO_ENTRY' });
+  });
+
+  test('an attestor that does not know the peer adds nothing, and what the others found stays', () => {
+    const one: Attestor = { name: 'a', attest: () => accept([{ type: 'a', value: 'b' }]) };
+    const unknown = refuse('NOT_LAUNCHED', 'not mine');
+    const other: Attestor = { name: 'b', attest: () => unknown };
+    expect(attest([one, other], peer())).toMatchObject({
+      ok: true,
+      value: { selectors: [{ type: 'a', value: 'b' }], unknown },
+    });
   });
 });

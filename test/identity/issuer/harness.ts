@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { duplexPair } from 'node:stream';
 import { readProcess } from '#identity/attestors/proc.ts';
-import type { EntryInput } from '#identity/issuer/entry.ts';
+import { type EntryInput, type EntryRules, parseEntry } from '#identity/issuer/entry.ts';
 import { type Issuer, type IssuerOptions, startIssuer } from '#identity/issuer/issuer.ts';
 import {
   type AttestationClaims,
@@ -34,6 +34,18 @@ export function sensorEntry(changes: Partial<EntryInput> = {}): EntryInput {
     x509_svid_ttl: 20,
     ...changes,
   };
+}
+
+/** What an entry is held to where nothing is federated. */
+export function rules(now = new Date()): EntryRules {
+  return { trustDomain: TRUST_DOMAIN, now, federated: () => false };
+}
+
+/** `sensorEntry` as the store has it. */
+export function storedEntry(changes: Partial<EntryInput> = {}, now = new Date()) {
+  const entry = parseEntry(sensorEntry(changes), rules(now));
+  if (!entry.ok) throw new Error(entry.detail);
+  return entry.value;
 }
 
 export interface Report {

@@ -12,7 +12,7 @@ import {
   type LinkHandlers,
   serveLauncherLink,
 } from '#identity/issuer/launcher-link.ts';
-import { accept } from '#identity/outcome.ts';
+import { accept, refuse } from '#identity/outcome.ts';
 import { Bench, DIGEST, keyPair, sensorEntry, TRUST_DOMAIN } from './harness.ts';
 import { fetchOnce, GRPC } from './raw-client.ts';
 
@@ -101,6 +101,12 @@ describe('launcher link protocol', () => {
     entries: () => accept({}),
     mint: () => accept({ chain: [], notAfter: '2026-01-01T00:00:00Z' }),
     bundle: () => ({ trustDomain: TRUST_DOMAIN, authorities: [] }),
+    listEntries: () => ({ entries: [], total: 0 }),
+    addEntries: () => accept({ entries: [], total: 0 }),
+    removeEntry: () => accept({ entries: [], total: 0 }),
+    issued: () => ({ rows: [], head: { seq: 0, hash: '' } }),
+    bundleDocument: () => accept({ trustDomain: TRUST_DOMAIN, document: '{}' }),
+    joinToken: async () => refuse('TOKEN_LIFETIME', 'none'),
     closed: () => {},
   };
   function open(handlers: Partial<LinkHandlers> = {}): { near: Duplex; closed: Promise<void> } {

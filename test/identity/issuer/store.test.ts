@@ -5,11 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, expect, test } from 'vitest';
-import { parseEntry } from '#identity/issuer/entry.ts';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Issuance, verifyLog } from '#identity/issuer/log.ts';
 import { openStore, type Store } from '#identity/issuer/store.ts';
-import { sensorEntry, TRUST_DOMAIN } from './harness.ts';
+import { storedEntry, TRUST_DOMAIN } from './harness.ts';
 
 let folder: string;
 beforeEach(() => {
@@ -120,21 +119,58 @@ test('kill -9 at any point loses nothing that was reported', async () => {
   }
 });
 
-test('entries are replaced as a set; only a changed one gets a new revision', () => {
-  const make = (ttl: number, at: string, id?: string) => {
-    const entry = parseEntry(
-      sensorEntry({ x509_svid_ttl: ttl, ...(id === undefined ? {} : { id }) }),
-      TRUST_DOMAIN,
-      new Date(at),
-    );
-    if (!entry.ok) throw new Error(entry.detail);
-    return entry.value;
-  };
-  const store = open();
-  store.replaceEntries([make(20, '2026-01-01'), make(20, '2026-01-01', 'extra')]);
-  store.replaceEntries([make(20, '2026-02-02')]);
-  expect(store.entries()).toEqual([make(20, '2026-01-01')]);
-  store.replaceEntries([make(40, '2026-03-03')]);
-  expect(store.entries()).toMatchObject([{ x509_svid_ttl: 40, revision_number: 1 }]);
-  store.close();
+describe('entries', () => {
+  const make = (ttl: number, at: string, id?: string) =>
+    storedEntry({ x509_svid_ttl: ttl, ...(id === undefined ? {} : { id }) }, new Date(at));
+  const LAUNCHER = 'launcher-1';
+
+  test('are replaced as a set; only a changed one gets a new revision', () => {
+    const store = open();
+    store.replaceEntries([make(20, '2026-01-01'), make(20, '2026-01-01', 'extra')], LAUNCHER);
+    store.replaceEntries([make(20, '2026-02-02')], LAUNCHER);
+    expect(store.entries()).toEqual([{ entry: make(20, '2026-01-01'), origin: 'file' }]);
+    store.replaceEntries([make(40, '2026-03-03')], LAUNCHER);
+    expect(store.entries()).toMatchObject([{ entry: { x509_svid_ttl: 40, revision_number: 1 } }]);
+    store.close();
+  });
+
+  test('that an operator added stay when those of the file are replaced, and over a restart', () => {
+    const first = open();
+    first.addEntries([make(20, '2026-01-01', 'mine')]);
+    first.replaceEntries([make(20, '2026-01-01', 'file')], LAUNCHER);
+    first.replaceEntries([], LAUNCHER);
+    first.close();
+    const second = open();
+    expect(second.entries().map(({ entry, origin }) => [entry.id, origin])).toEqual([
+      ['mine', 'added'],
+    ]);
+    second.close();
+  });
+
+  test('are added all or none', () => {
+    const store = open();
+    store.addEntries([make(20, '2026-01-01', 'a')]);
+    expect(() =>
+      store.addEntries([make(20, '2026-01-01', 'b'), make(20, '2026-01-01', 'a')]),
+    ).toThrow('UNIQUE');
+    expect(store.entries().map(({ entry }) => entry.id)).toEqual(['a']);
+    store.close();
+  });
+
+  test('that were taken away stay away from this launcher’s issuers, and from no other', () => {
+    const file = [make(20, '2026-01-01', 'a'), make(20, '2026-01-01', 'b')];
+    const ids = (store: Store) => store.entries().map(({ entry }) => entry.id);
+    const first = open();
+    first.replaceEntries(file, LAUNCHER);
+    first.removeEntry('a', LAUNCHER);
+    expect(ids(first)).toEqual(['b']);
+    first.close();
+    // The issuer was killed and the launcher tells its successor everything again.
+    const second = open();
+    second.replaceEntries(file, LAUNCHER);
+    expect(ids(second)).toEqual(['b']);
+    second.replaceEntries(file, 'launcher-2');
+    expect(ids(second)).toEqual(['a', 'b']);
+    second.close();
+  });
 });

@@ -4,12 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Authorities, openAuthorities } from '#identity/issuer/authorities.ts';
-import { parseEntry } from '#identity/issuer/entry.ts';
 import type { Leaf } from '#identity/issuer/leaf.ts';
 import { createSealer } from '#identity/issuer/sealing.ts';
 import { openStore, type Store } from '#identity/issuer/store.ts';
 import { createSvids, type Svids } from '#identity/issuer/svids.ts';
-import { sensorEntry, TRUST_DOMAIN } from './harness.ts';
+import { sensorEntry, storedEntry, TRUST_DOMAIN } from './harness.ts';
 
 let folder: string;
 let store: Store;
@@ -37,9 +36,7 @@ afterEach(() => {
 });
 
 function entry(ttl = 20) {
-  const parsed = parseEntry(sensorEntry({ x509_svid_ttl: ttl }), TRUST_DOMAIN, now);
-  if (!parsed.ok) throw new Error(parsed.detail);
-  return parsed.value;
+  return storedEntry({ x509_svid_ttl: ttl }, now);
 }
 /** @param jitter the two octets that decide it */
 function make(jitter?: Uint8Array): Svids {
@@ -133,4 +130,18 @@ test('another signing authority renews at once; a forgotten process starts anew'
   const late = await first(svids, 'a', 3600);
   await authorities.advance();
   expect((await first(svids, 'a', 3600)).leaf.serial).not.toBe(late.leaf.serial);
+});
+
+test('an SVID ends with its entry, and is not renewed before', async () => {
+  const svids = make();
+  const ends = Math.floor(now.getTime() / 1000) + 12;
+  const limited = storedEntry({ expires_at: ends }, now);
+  const found = await svids.forProcess('a', [limited], []);
+  if (!found.ok || found.value[0] === undefined) throw new Error('refused');
+  const [svid] = found.value;
+  expect(svid.leaf.notAfter.getTime()).toBe(ends * 1000);
+  expect(svid.renewAt).toBe(ends * 1000);
+  // Its twin without an end lives as long as its entry says.
+  const twin = await first(make(), 'a');
+  expect(twin.leaf.notAfter.getTime()).toBe(now.getTime() + 20_000);
 });

@@ -52,9 +52,9 @@ describe('Workload API server', () => {
     session.destroy();
   });
 
-  test('JWT and WIT RPCs answer Unimplemented (W-06)', async () => {
+  test('WIT RPCs and unknown methods answer Unimplemented (W-06, E-06)', async () => {
     const session = openSession(bench.socketPath);
-    for (const method of ['FetchJWTSVID', 'FetchJWTBundles', 'ValidateJWTSVID', 'FetchWITSVID']) {
+    for (const method of ['FetchWITSVID', 'FetchWITBundles', 'FetchX509SVIDs', '']) {
       expect(await call(session, method).status).toBe(GRPC.unimplemented);
     }
     session.destroy();

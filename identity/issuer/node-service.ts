@@ -1,0 +1,171 @@
+import { joinTokenSelectors } from '../attestors/index.ts';
+import {
+  createJoinToken,
+  isJoinToken,
+  JOIN_TOKEN_TTL,
+  joinTokenAgentId,
+  joinTokenDigest,
+} from '../attestors/join-token.ts';
+import {
+  type AttestRequest,
+  isProof,
+  type KeyRequest,
+  type SvidRequest,
+} from '../node/protocol.ts';
+import { accept, type Outcome, refuse } from '../outcome.ts';
+import { type SpiffeId, spiffeId } from '../spiffe-id.ts';
+import type { Authorities } from './authorities.ts';
+import type { IssuerCode } from './codes.ts';
+import { DEFAULT_X509_TTL_SECONDS, type RegistrationEntry } from './entry.ts';
+import { issueLeaf, type Leaf, parsePublicKey } from './leaf.ts';
+import type { Registry } from './registry.ts';
+import type { NodeRow, Store } from './store.ts';
+import { logged, secondsLeft } from './svids.ts';
+
+/** A joined node, as its certificate and the store have it. */
+export interface Node {
+  readonly id: SpiffeId;
+  readonly serial: string;
+}
+
+/** What the issuer does for agents on other machines; the network is somebody else's. */
+export interface NodeService {
+  createToken(
+    ttlSeconds: number,
+  ): Outcome<{ token: string; agentId: string; expiresAt: Date }, IssuerCode>;
+  /** Lets one agent in for one token, once. @param exported ties the proof to the connection */
+  attest(request: AttestRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
+  /** Whether a verified agent SVID is the present one of a node that joined. */
+  present(node: Node): Outcome<true, IssuerCode>;
+  /** SPIRE's RenewAgent: the old SVID serves until the new one is shown. */
+  renew(node: Node, request: KeyRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
+  /** The entries whose parent the node is, by its ID or by an alias. */
+  entriesOf(node: Node): readonly RegistrationEntry[];
+  svid(node: Node, request: SvidRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
+}
+
+export interface NodeServiceOptions {
+  readonly store: Store;
+  readonly authorities: Authorities;
+  readonly registry: Registry;
+  readonly trustDomain: string;
+  readonly clock: () => Date;
+  readonly random: (size: number) => Uint8Array;
+}
+
+const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
+
+export function createNodeService(options: NodeServiceOptions): NodeService {
+  const { store, authorities, registry, trustDomain, clock, random } = options;
+
+  const issue = (
+    id: SpiffeId,
+    { publicKey, proof }: KeyRequest,
+    exported: Uint8Array,
+    life: { readonly ttlSeconds: number; readonly dns?: readonly string[] },
+  ): Outcome<Leaf, IssuerCode> => {
+    const spki = Buffer.from(publicKey, 'base64');
+    const key = parsePublicKey(spki);
+    if (key === undefined) return refuse('MINT_KEY_INVALID', 'the key is not P-256 SPKI');
+    if (!isProof(exported, spki, key, proof)) {
+      return refuse('NODE_KEY_UNPROVEN', 'the proof is not of this key on this connection');
+    }
+    return issueLeaf({ id, publicKey: key, ...life }, authorities.active(), clock(), random(16));
+  };
+  const rowOf = (leaf: Leaf, entry: string, have: Parameters<typeof logged>[2]) =>
+    logged(leaf, entry, have, authorities.active().id);
+
+  const entriesOf = (node: Node): readonly RegistrationEntry[] => {
+    const aliases = registry.match(joinTokenSelectors(node.id)).map((one) => one.spiffe_id);
+    return [node.id, ...aliases].flatMap((parent) => registry.childrenOf(parent));
+  };
+
+  const refusedToken = (digest: string): Outcome<never, IssuerCode> => {
+    const row = store.token(digest);
+    if (row === undefined) return refuse('TOKEN_UNKNOWN', 'no such join token was made here');
+    return row.usedAt === undefined
+      ? refuse('TOKEN_EXPIRED', `the join token of ${row.agentId} has ended`)
+      : refuse('TOKEN_USED', `the join token of ${row.agentId} was used before`);
+  };
+
+  return {
+    createToken: (ttlSeconds) => {
+      const { min, max } = JOIN_TOKEN_TTL;
+      if (!(ttlSeconds >= min && ttlSeconds <= max)) {
+        return refuse('TOKEN_LIFETIME', `a join token lives ${min} to ${max} seconds`);
+      }
+      const { token, digest, agentId } = createJoinToken(trustDomain, random);
+      const createdAt = seconds(clock());
+      const expiresAt = createdAt + ttlSeconds;
+      store.addToken({ digest, agentId, createdAt, expiresAt });
+      return accept({ token, agentId, expiresAt: new Date(expiresAt * 1000) });
+    },
+    attest: (request, exported) => {
+      if (!isJoinToken(request.token)) {
+        return refuse('TOKEN_UNKNOWN', 'what was given is no join token');
+      }
+      const digest = joinTokenDigest(request.token);
+      // First what costs nothing: a stranger buys no signature. What counts is the update below.
+      const known = store.token(digest);
+      if (
+        known === undefined ||
+        known.usedAt !== undefined ||
+        known.expiresAt <= seconds(clock())
+      ) {
+        return refusedToken(digest);
+      }
+      const id = spiffeId(joinTokenAgentId(trustDomain, digest));
+      const leaf = issue(id, request, exported, { ttlSeconds: DEFAULT_X509_TTL_SECONDS });
+      if (!leaf.ok) return leaf;
+      const now = seconds(clock());
+      const { serial, notAfter } = leaf.value;
+      const node = { agentId: id, serial, nextSerial: '', expiresAt: seconds(notAfter) };
+      // One transaction: the token is used up, the node known and the issuance logged, or nothing.
+      const done = store.recordWith(
+        [rowOf(leaf.value, 'join_token', joinTokenSelectors(id))],
+        () => {
+          if (!store.useToken(digest, now)) return false;
+          store.writeNode({ ...node, joinedAt: now });
+          return true;
+        },
+      );
+      return done ? leaf : refusedToken(digest);
+    },
+    present: (node) => {
+      const row = store.node(node.id);
+      if (row === undefined) return refuse('NODE_UNKNOWN', `${node.id} has not joined`);
+      if (row.serial === node.serial) return accept(true);
+      if (row.nextSerial !== node.serial) {
+        return refuse('NODE_UNKNOWN', `${node.id} has another SVID by now`);
+      }
+      // The node has shown its new SVID: from here on the old one is nobody's.
+      store.writeNode({ ...row, serial: node.serial, nextSerial: '' });
+      return accept(true);
+    },
+    renew: (node, request, exported) => {
+      const leaf = issue(node.id, request, exported, { ttlSeconds: DEFAULT_X509_TTL_SECONDS });
+      if (!leaf.ok) return leaf;
+      const row: NodeRow | undefined = store.node(node.id);
+      if (row === undefined) return refuse('NODE_UNKNOWN', `${node.id} has not joined`);
+      const { serial, notAfter } = leaf.value;
+      store.recordWith([rowOf(leaf.value, 'join_token', joinTokenSelectors(node.id))], () => {
+        store.writeNode({ ...row, nextSerial: serial, expiresAt: seconds(notAfter) });
+        return true;
+      });
+      return leaf;
+    },
+    entriesOf,
+    svid: (node, request, exported) => {
+      const entry = entriesOf(node).find(({ id }) => id === request.entryId);
+      if (entry === undefined) {
+        return refuse('ENTRY_UNKNOWN', `${node.id} is the parent of no entry ${request.entryId}`);
+      }
+      const ttlSeconds = Math.min(entry.x509_svid_ttl, secondsLeft(entry, clock()));
+      const life = { ttlSeconds, dns: entry.dns_names };
+      const leaf = issue(entry.spiffe_id, request, exported, life);
+      if (!leaf.ok) return leaf;
+      store.recordIssuances([rowOf(leaf.value, entry.id, joinTokenSelectors(node.id))]);
+      return leaf;
+    },
+  };
+}
