@@ -1,14 +1,12 @@
 import { constants } from 'node:crypto';
 import type { DetailedPeerCertificate, PeerCertificate, Server, TLSSocket } from 'node:tls';
+import type { ExpectedPeer } from './authorise.ts';
 import { bundleToPem, certificatesToPem } from './bundle.ts';
 import type { PeerCode } from './codes.ts';
 import { type Outcome, refuse } from './outcome.ts';
-import { type SpiffeId, trustDomainOf } from './spiffe-id.ts';
+import { trustDomainOf } from './spiffe-id.ts';
 import type { BundleSet, VerifiedSvid, X509Source } from './svid.ts';
 import { verifyX509Svid } from './x509/verify.ts';
-
-/** Whom a connection is for: one SPIFFE ID, or a rule over proven IDs. */
-export type ExpectedPeer = SpiffeId | ((id: SpiffeId) => boolean);
 
 /** TLS options whose material is read from the source at each use, so that rotation needs no restart. */
 export interface LiveTls {

@@ -2,15 +2,9 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import * as tls from 'node:tls';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { ExpectedPeer } from '#identity/authorise.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
-import {
-  clientTls,
-  type ExpectedPeer,
-  followSource,
-  peerOf,
-  serverTls,
-  verifyPeer,
-} from '#identity/tls.ts';
+import { clientTls, followSource, peerOf, serverTls, verifyPeer } from '#identity/tls.ts';
 import { type Issued, issueCa, SIGNATURE, SIGNER, uri, type Wish } from './support/authority.ts';
 import { leafToday, OWN, rootToday, today } from './support/pushed.ts';
 import { type PushedSource, pushedSource, svidFrom } from './support/source.ts';
