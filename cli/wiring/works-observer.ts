@@ -4,7 +4,17 @@ import { z } from 'zod';
 /** What the city works show to the outside, by a path that no agent has. */
 const worksState = z.object({
   signals: z.record(z.string(), z.string()),
-  orders: z.array(z.object({ order: z.string(), carried_by: z.string() })),
+  valve_pct: z.number(),
+  orders: z.array(
+    z.object({
+      order: z.string(),
+      carried_by: z.string(),
+      work: z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('signal'), district: z.string(), plan: z.string() }),
+        z.object({ kind: z.literal('valve'), deltaPct: z.number() }),
+      ]),
+    }),
+  ),
 });
 export type WorksSeen = z.infer<typeof worksState>;
 

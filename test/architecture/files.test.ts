@@ -29,7 +29,11 @@ const LISTS = [
     mark: /^export const \w+Schema\b/m,
   },
   { list: 'cli/main.ts', members: 'cli/commands', mark: /^export function \w+Command\b/m },
-  { list: 'scenarios/index.ts', members: 'scenarios', mark: /./ },
+  {
+    list: 'scenarios/index.ts',
+    members: 'scenarios',
+    mark: /^export const \w+: (?:Agent|Feed)Scenario\b/m,
+  },
 ] as const;
 
 function imported(list: string): string[] {

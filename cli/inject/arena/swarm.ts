@@ -1,0 +1,217 @@
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Member } from '#bus/directory.ts';
+import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import { spiffeId } from '#identity/spiffe-id.ts';
+import { askControl, type ControlAddress } from '#runtime/control/client.ts';
+import type { Arena, Instant } from '#scenarios/arena.ts';
+import type { Refused } from '#scenarios/scenario.ts';
+import type { Named, RefusalSeen } from '#scenarios/verdict.ts';
+import { UserError } from '../../output.ts';
+import { isAgentAct, isDenial, refusalOf } from '../../story/entries.ts';
+import { failureOf, readAnswer } from '../../story/payload.ts';
+import type { Control } from '../../wiring/controls.ts';
+import { observeWorksState } from '../../wiring/works-observer.ts';
+import { controlOf } from '../controls.ts';
+import { openFoothold } from '../foothold.ts';
+import { isMarked, type News, watchSwarm } from './watch.ts';
+
+const told = z.object({
+  agents: z.array(
+    z.object({
+      id: z.string(),
+      token: z.string(),
+      role: z.string(),
+      district: z.string().optional(),
+      name: z.string(),
+      sensor: z.boolean(),
+    }),
+  ),
+});
+
+export interface SwarmArenaOptions {
+  readonly address: ControlAddress;
+  /** The run's folder. */
+  readonly runPath: string;
+  readonly off: readonly Control[];
+  /** The record of what was refused → where its span is; absent where nothing is traced. */
+  readonly spanOf?: (record: string) => Promise<string | undefined>;
+  /** Ends a swarm that was started for this. */
+  readonly end?: () => Promise<void>;
+}
+
+export function arenaName(off: readonly string[]): string {
+  return off.length === 0 ? 'this swarm' : `this swarm without ${off.join(', ')}`;
+}
+
+/** A running swarm, by the operator's control socket and the city works' own. */
+export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
+  const { address, runPath, off } = options;
+  const answer = await askControl(address, 'trust');
+  if (!answer.ok) throw new UserError(answer.detail);
+  const parsed = told.safeParse(answer.value);
+  if (!parsed.success) throw new UserError('the swarm runs another version');
+  const agents = parsed.data.agents;
+  const members = agents.map(
+    ({ id, token, role, district, name }): Member => ({
+      id: spiffeId(id),
+      token,
+      kind: 'agent',
+      role,
+      name,
+      ...(district !== undefined && { district }),
+    }),
+  );
+  const watch = await watchSwarm(address);
+  const idOf = (presenter: string): string =>
+    members.find(({ token }) => token === presenter)?.id ?? presenter;
+  const works = () => observeWorksState(join(runPath, 'works.sock'));
+  const ms = (at: Instant, since: Instant): number => Number(at - since) / 1e6;
+
+  /** The reading with that mark, or an order whose ancestry has it. */
+  const marked = (what: 'recorded' | 'carried out', at: string) => (news: News) => {
+    if (news.kind !== 'entry' || news.entry.type !== 'record') return undefined;
+    const { entry } = news;
+    if (what === 'recorded') return isMarked(entry, at) ? { at: news.at, entry } : undefined;
+    if (!isAgentAct(entry)) return undefined;
+    const led = watch.ancestry(entry.record.id).some((one) => isMarked(one, at));
+    return led ? { at: news.at, entry } : undefined;
+  };
+
+  function seen(
+    code: string,
+    afterMs: number,
+    named: Named | undefined,
+    entry: LedgerEntry | undefined,
+    span: string | undefined,
+  ): RefusalSeen {
+    const { letter: control, title } = controlOf(code);
+    const name = entry && (entry.type === 'refusal' ? `@${entry.index}` : entry.record.id);
+    return { code, control, title, named, afterMs, entry: name, span };
+  }
+
+  /** By the broker where it pins subjects; where it does not, by the signature, if one was proven. */
+  function namedBy(refusal: { presented_by: string; signed_by?: string }): Named | undefined {
+    if (!off.includes('B')) return { id: idOf(refusal.presented_by), by: 'the broker' };
+    const { signed_by: signer } = refusal;
+    return signer === undefined ? undefined : { id: signer, by: 'its signature' };
+  }
+
+  async function refusedOn(subject: string, since: Promise<Instant>, signal: AbortSignal) {
+    const found = await watch.first((news) => {
+      if (news.kind === 'early') {
+        return news.refused.subject === subject ? { ...news, is: news.refused } : undefined;
+      }
+      const refusal = refusalOf(news.entry);
+      return refusal?.subject === subject ? { ...news, is: refusal } : undefined;
+    }, signal);
+    const { code, presented_by: presenter } = found.is;
+    // The evidence is what the ledger holds, not what was told ahead of it.
+    const stands = await watch.first((news) => {
+      const refusal = news.kind === 'entry' ? refusalOf(news.entry) : undefined;
+      const same = refusal?.code === code && refusal.presented_by === presenter;
+      return same && news.kind === 'entry' ? { entry: news.entry, refusal } : undefined;
+    }, signal);
+    const record = stands.refusal.record ?? entryId(stands.entry);
+    const span = await options.spanOf?.(record);
+    const named = namedBy(stands.refusal);
+    return seen(code, ms(found.at, await since), named, stands.entry, span);
+  }
+
+  async function refusedTool(tool: string, since: Promise<Instant>, signal: AbortSignal) {
+    const { at, entry, act } = await watch.first((news) => {
+      if (news.kind !== 'entry' || !isDenial(news.entry)) return undefined;
+      const orders = news.entry.record.claims.par.map((id) => watch.record(id));
+      const act = orders.find((one) => one?.record.claims.tool?.model === tool);
+      return act === undefined ? undefined : { at: news.at, entry: news.entry, act };
+    }, signal);
+    const answered = entry.payload && readAnswer(entry.payload);
+    const code = (answered && failureOf(answered)?.code) ?? 'POLICY_DENIED';
+    const span = await options.spanOf?.(act.record.id);
+    return seen(
+      code,
+      ms(at, await since),
+      namedByAncestry(watch.ancestry(act.record.id)),
+      entry,
+      span,
+    );
+  }
+
+  return {
+    name: arenaName(off),
+    off,
+    members,
+    works,
+    passed: async (what, at, signal) => {
+      const found = await watch.first(marked(what, at), signal);
+      const id = found.entry.record.id;
+      if (what === 'recorded') return { at: found.at, text: `reading ${id.slice(0, 8)} on record` };
+      await carriedOut(id, works, signal);
+      return { at: process.hrtime.bigint(), text: `order ${id.slice(0, 8)} carried out` };
+    },
+    refused: (what: Refused, since, signal) =>
+      what.by === 'subject'
+        ? refusedOn(what.subject(members), since, signal)
+        : refusedTool(what.tool, since, signal),
+    open: (scenario, signal) =>
+      openFoothold(
+        {
+          wiring: off,
+          socketFolder: join(address.socketPath, '..'),
+          runPath,
+          sensors: members.filter((_member, index) => agents[index]?.sensor === true),
+          members,
+          replace: (agent, rollout) => askControl(address, 'replace', { agent, ...rollout }),
+          rollback: (agent) => askControl(address, 'rollback', { agent }),
+          flows: (agent, since, limit) => {
+            // A process has a session of its own: what its predecessor said does not count.
+            const before = new Set<string>();
+            return watch.first((news) => {
+              if (news.kind !== 'entry' || news.entry.type !== 'record') return undefined;
+              const { iss, knd, sid } = news.entry.record.claims;
+              if (iss !== agent.id || knd !== 'root') return undefined;
+              if (news.at <= since) before.add(sid);
+              return before.has(sid) ? undefined : true;
+            }, limit);
+          },
+        },
+        scenario,
+        signal,
+      ),
+    close: async () => {
+      watch.close();
+      await options.end?.();
+    },
+  };
+}
+
+function entryId(entry: LedgerEntry): string {
+  return entry.type === 'refusal' ? `@${entry.index}` : entry.record.id;
+}
+
+/** Whose signed reading began what was refused; whoever is between passed it on. */
+function namedByAncestry(ancestry: readonly RecordEntry[]): Named | undefined {
+  const roots = ancestry.filter(({ record }) => record.claims.knd === 'root');
+  const [root] = roots;
+  if (root === undefined || roots.length > 1) return undefined;
+  const name = (id: string): string => id.split('/').at(-1) ?? id;
+  const between = ancestry
+    .filter(({ record }) => record.claims.iss.includes('/agent/') && record.claims.knd !== 'root')
+    .map(({ record }) => name(record.claims.iss));
+  const by = [...new Set(between)].reverse().join(' and ');
+  return { id: root.record.claims.iss, by: `its signed reading, by way of ${by}` };
+}
+
+const LOOK_MS = 20;
+
+/** Resolves when the works, seen from outside, have carried out this very order. */
+export async function carriedOut(
+  order: string,
+  works: Arena['works'],
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    if ((await works()).orders.some((one) => one.order === order)) return;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
