@@ -20,6 +20,7 @@ runProcess(async ({ start }) => {
     launcherKey: spki(config.launcherKey),
     ciKeys: new Map(Object.entries(config.ciKeys).map(([id, key]) => [id, spki(key)])),
     mintable: config.mintable,
+    say: (line) => process.stderr.write(`${line}\n`),
   });
   return {
     close: () => issuer.close(),

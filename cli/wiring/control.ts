@@ -6,6 +6,7 @@ import { accept } from '#identity/outcome.ts';
 import { type ControlServer, serveControl } from '#runtime/control/server.ts';
 import { ENTRY_KINDS, isAgentAct, isDenial, isKind } from '../story/entries.ts';
 import { evidenceJson } from './evidence-json.ts';
+import { identityVerbs } from './identity-control.ts';
 import { type RunningSwarm, SwarmRefused } from './swarm.ts';
 
 const listArgs = z.object({
@@ -34,6 +35,8 @@ export interface ServedSwarm
     RunningSwarm,
     'status' | 'trust' | 'rules' | 'traces' | 'replaceAgent' | 'rollbackAgent' | 'onRefusal'
   > {
+  /** Absent where there is no issuer to ask. */
+  readonly administer?: RunningSwarm['administer'];
   readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
   readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members' | 'agents'>;
@@ -43,6 +46,8 @@ export interface ServedSwarm
 export async function serveSwarm(
   running: ServedSwarm,
   requestStop: () => void,
+  /** Base URL of the UI that shows the swarm's traces, where there is one. */
+  jaeger?: string,
 ): Promise<ControlServer> {
   const { ledger, run } = running;
   const served = await serveControl(run.controlSocket, run.token, {
@@ -51,7 +56,11 @@ export async function serveSwarm(
         ...running.status(),
         name: running.swarm.name,
         counts: countsOf(ledger),
-        traces: { file: running.traces.file, ...running.traces.counts() },
+        traces: {
+          file: running.traces.file,
+          ...running.traces.counts(),
+          ...(jaeger !== undefined && { jaeger }),
+        },
       }),
     stop: async () => {
       requestStop();
@@ -110,6 +119,7 @@ export async function serveSwarm(
         ),
         rules: running.rules(),
       }),
+    ...(running.administer !== undefined && identityVerbs(running.administer)),
   });
   if (!served.ok) throw new SwarmRefused(served.detail);
   return served.value;

@@ -6,7 +6,7 @@ import type { BundleSet } from '#identity/svid.ts';
 import { loadBundle, type PolicyBundle } from '#policy/bundle.ts';
 import type { RuleLocation } from '#policy/compile.ts';
 import { storeImage } from '#runtime/images/store.ts';
-import { createIssuerLink } from '#runtime/launcher/issuer-link.ts';
+import { createIssuerLink, type IssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
 import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
@@ -63,7 +63,7 @@ export interface SwarmOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface RunningSwarm {
+export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   readonly swarm: Swarm;
   readonly run: RunFolder;
   readonly ledger: LedgerView;
@@ -273,6 +273,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       traces: traces.view,
       replaceAgent: replacer.replace,
       rollbackAgent: replacer.rollback,
+      administer: issuer.administer,
       status: () => running.status(),
       onEvent: (listener) => running.onEvent(listener),
       onPolicy: (listener) => {

@@ -31,9 +31,17 @@ export interface IssuerLink {
   exited(pid: number, startTime: number): void;
   mint(request: MintRequest): Promise<Minted>;
   bundle(): Promise<Bundle>;
+  /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile. */
+  administer<T>(question: (issuer: Administered) => Promise<Outcome<T>>): Promise<Outcome<T>>;
   onEvent(listener: (event: LinkEvent) => void): () => void;
   close(): void;
 }
+
+/** What of the link is for operators. */
+export type Administered = Pick<
+  LauncherLink,
+  'listEntries' | 'addEntries' | 'removeEntry' | 'issued' | 'bundleDocument' | 'joinToken'
+>;
 
 const CLOSED = refuse('LINK_CLOSED', 'the issuer is gone');
 
@@ -106,6 +114,7 @@ export function createIssuerLink(): IssuerLink {
     },
     mint: (request) => ask((to) => to.mint(request)),
     bundle: () => ask((to) => to.bundle()),
+    administer: ask,
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
