@@ -118,7 +118,9 @@ export async function readSwarm(
 }
 
 async function imageFolders({ imageFolder, off = [], progress = () => {} }: SwarmOptions) {
-  if (imageFolder !== undefined || off.length === 0) return imageFolder;
+  if (off.length === 0) return imageFolder;
+  // Images from elsewhere would have the control on that is said to be off.
+  if (imageFolder !== undefined) throw new Error('a swarm has a control off, or its own images');
   return imagesOf(variantOff(off), progress);
 }
 
