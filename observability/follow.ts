@@ -11,6 +11,7 @@ import {
   trace,
 } from '@opentelemetry/api';
 import { attributes, type Values } from './attributes.ts';
+import { spanName } from './names.ts';
 
 /** What spans are made with; one per process. */
 export interface Workshop {
@@ -54,7 +55,7 @@ export function follow<M extends { readonly error?: unknown }>(
     shop.guard(() => {
       const { name, kind, values, links = [], context: more } = hop.begin(message, parent);
       const span = shop.tracer.startSpan(
-        name,
+        spanName(name),
         {
           kind,
           attributes: attributes(values),

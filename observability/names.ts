@@ -29,6 +29,11 @@ export function serviceTemplate(service: string): string {
   return `svc.${service}.{caller}`;
 }
 
+/** A name that does not fit loses all but its verb. */
+export function spanName(name: string): string {
+  return isSpanName(name) ? name : `${name.slice(0, name.indexOf(' '))} {unnamed}`;
+}
+
 export function isSpanName(name: string): boolean {
   return SPAN_NAME.test(name);
 }

@@ -12,14 +12,19 @@ const MAX_BYTES = 64 * 1024 * 1024;
 export function createFileSink(options: {
   readonly path: string;
   readonly maxBytes?: number;
+  /** Opens a file to append to; default the file system’s own. */
+  readonly open?: (path: string) => Promise<FileHandle>;
   /** One line: what is wrong with the file. */
   readonly onTrouble: (line: string) => void;
 }): Sink {
   const { path, maxBytes = MAX_BYTES } = options;
+  const openFile = options.open ?? ((name: string) => open(name, 'a', 0o600));
   let file: FileHandle | undefined;
   let size = 0;
   let lost = 0;
   let said = false;
+  /** A file of the run before is its predecessor. */
+  let begun = false;
   let last: Promise<void> = Promise.resolve();
 
   async function append(request: Uint8Array): Promise<void> {
@@ -29,13 +34,23 @@ export function createFileSink(options: {
       file = undefined;
       await rename(path, `${path}.1`);
     }
+    if (!begun) {
+      await rename(path, `${path}.1`).catch(() => undefined);
+      begun = true;
+    }
     if (file === undefined) {
-      file = await open(path, 'a', 0o600);
+      file = await openFile(path);
       size = (await file.stat()).size;
     }
-    let at = 0;
-    while (at < line.length) at += (await file.write(line, at)).bytesWritten;
-    size += line.length;
+    try {
+      let at = 0;
+      while (at < line.length) at += (await file.write(line, at)).bytesWritten;
+      size += line.length;
+    } catch (error) {
+      // A line is there whole or not at all: half of one would spoil the next.
+      await file.truncate(size).catch(() => undefined);
+      throw error;
+    }
   }
 
   return {
