@@ -33,6 +33,8 @@ export interface NarrationOptions {
   readonly output?: NarrationOutput;
   /** Milliseconds of a monotonic clock. */
   readonly clock?: () => number;
+  /** Where the trace of what an entry tells is seen; only what went wrong is asked about. */
+  readonly linkOf?: (entry: LedgerEntry) => Promise<string | undefined>;
 }
 
 type Told = Pick<RunningSwarm, 'onEvent' | 'onPolicy'> & {
@@ -53,6 +55,7 @@ export function narrate(running: Told, options: NarrationOptions): () => void {
     const seconds = Math.floor((clock() - began) / 1000);
     return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
   };
+  let stopped = false;
   const counter = createCounter(output, options.json ? undefined : since, clock);
 
   const line = (story: Story, index?: number): void => {
@@ -71,7 +74,14 @@ export function narrate(running: Told, options: NarrationOptions): () => void {
     running.ledger.onEntry((entry) => {
       counter.count(entry);
       const story = storyOf(entry);
-      if (story !== undefined) line(story, entry.index);
+      if (story === undefined) return;
+      line(story, entry.index);
+      if (story.tone !== 'bad') return;
+      // A link comes when the span does, a moment later; the line above has not waited for it.
+      void options.linkOf?.(entry).then((link) => {
+        if (link === undefined || stopped) return;
+        line({ what: 'trace', who: story.who, text: link, tone: 'plain' }, entry.index);
+      });
     }),
     running.onEvent((event) => {
       const story = storyOfEvent(event);
@@ -82,6 +92,7 @@ export function narrate(running: Told, options: NarrationOptions): () => void {
     }),
   ];
   return () => {
+    stopped = true;
     for (const stop of stops) stop();
     counter.erase();
   };

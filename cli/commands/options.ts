@@ -17,25 +17,41 @@ export function globals(command: Command): GlobalOptions {
   return command.optsWithGlobals<GlobalOptions>();
 }
 
-/** The only place where tools and secrets are read from the environment. */
+/**
+ * The only place where tools and secrets are read from the environment. `natsServer` is looked for
+ * when it is read: who has a broker elsewhere needs none. @throws UserError naming the variable.
+ */
 export function environment(): {
   readonly natsServer: string;
+  /** Of 127.0.0.1, where a broker is that somebody else runs. */
+  readonly brokerPort: number | undefined;
   readonly opa: string | undefined;
   readonly upstreamApiKey: string | undefined;
   readonly otlp: OtlpTarget | undefined;
 } {
-  const natsServer = process.env.SWARMPROOF_NATS_SERVER;
-  if (natsServer === undefined || natsServer === '') {
-    throw new UserError(
-      "no nats-server: start by 'npx --no-install swarmproof' or set SWARMPROOF_NATS_SERVER",
-    );
-  }
   return {
-    natsServer,
+    get natsServer() {
+      return natsServerFrom(process.env.SWARMPROOF_NATS_SERVER);
+    },
+    brokerPort: portFrom(process.env.SWARMPROOF_NATS_EXTERNAL),
     opa: process.env.SWARMPROOF_OPA || undefined,
     upstreamApiKey: process.env.SWARMPROOF_MODEL_API_KEY || undefined,
     otlp: otlpFrom(process.env),
   };
+}
+
+function natsServerFrom(path: string | undefined): string {
+  if (path !== undefined && path !== '') return path;
+  throw new UserError(
+    "no nats-server: start by 'npx --no-install swarmproof' or set SWARMPROOF_NATS_SERVER",
+  );
+}
+
+function portFrom(text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined;
+  const port = Number(text);
+  if (/^\d{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
+  throw new UserError('SWARMPROOF_NATS_EXTERNAL is no port number, such as 4222');
 }
 
 export function runsFolder(options: GlobalOptions): string {

@@ -37,6 +37,7 @@ const statusAnswer = z.object({
     dropped: z.number(),
     refused: z.number(),
     lost: z.record(z.string(), z.number()),
+    jaeger: z.string().optional(),
   }),
 });
 

@@ -3,9 +3,11 @@ import { Command, Option } from 'commander';
 import { onInterrupt } from '../interrupt.ts';
 import { narrate } from '../narration.ts';
 import { paint, print } from '../output.ts';
+import { linkOf } from '../story/trace-links.ts';
 import { serveSwarm } from '../wiring/control.ts';
 import { whenIdle } from '../wiring/idle.ts';
 import { buildImages } from '../wiring/images.ts';
+import { type OpenJaeger, openJaeger } from '../wiring/jaeger.ts';
 import { type RunningSwarm, startSwarm } from '../wiring/swarm.ts';
 import { DEFAULT_SWARM, environment, globals, runsFolder } from './options.ts';
 
@@ -13,6 +15,8 @@ interface UpOptions {
   readonly input: readonly string[];
   readonly run: string;
   readonly untilDone?: boolean;
+  /** `true` without a URL. */
+  readonly jaeger?: string | true;
   readonly json?: boolean;
 }
 
@@ -28,43 +32,89 @@ export function upCommand(): Command {
     )
     .option('--run <name>', 'name of the run; two swarms need two names', 'default')
     .option('--until-done', 'stop when every source has ended and all that follows is done')
+    .option(
+      '--jaeger [url]',
+      'show traces in the Jaeger there, in one that runs here, or in its own',
+    )
     .option('--json', 'one JSON object per line')
     .action(async (file: string, options: UpOptions, command: Command) => {
-      const { natsServer, opa, upstreamApiKey, otlp } = environment();
       const say = options.json === true ? () => {} : print;
       const stopped = onInterrupt();
-      const began = performance.now();
       await buildImages((line) => say(paint('dim', line)));
-      const running = await startSwarm({
-        file,
-        inputs: options.input,
-        runPath: join(runsFolder(globals(command)), options.run),
-        runId: options.run,
-        natsServer,
-        opa,
-        signal: stopped.signal,
-        ...(upstreamApiKey !== undefined && { upstreamApiKey }),
-        ...(otlp !== undefined && { otlp }),
-      });
-      const seconds = (performance.now() - began) / 1000;
-      const control = await serveSwarm(running, stopped.request);
+      const runPath = join(runsFolder(globals(command)), options.run);
+      const jaeger =
+        options.jaeger === undefined
+          ? undefined
+          : await openJaeger({
+              url: options.jaeger === true ? undefined : options.jaeger,
+              otlp: environment().otlp?.url,
+              runPath,
+              environment: process.env,
+              say: (line) => process.stderr.write(`${line}\n`),
+              signal: stopped.signal,
+            });
       try {
-        const stopNarration = narrate(running, { json: options.json === true });
-        if (options.json !== true) welcome(running, seconds);
-        running.traces.onTrouble((line) => process.stderr.write(`${line}\n`));
-        await Promise.race([
-          stopped.promise,
-          ...(options.untilDone === true ? [whenIdle(running)] : []),
-        ]);
-        stopNarration();
-        const counts = running.ledger.counts();
-        if (options.json === true) print(JSON.stringify({ counts }));
-        else print(`Records ${counts.entries}, refusals ${counts.refusals}; stopping`);
+        await keepUp({ file, options, runPath, stopped, jaeger });
       } finally {
-        await control.close();
-        await running.stop();
+        await jaeger?.stop();
       }
     });
+}
+
+interface Upkeep {
+  readonly file: string;
+  readonly options: UpOptions;
+  readonly runPath: string;
+  readonly stopped: ReturnType<typeof onInterrupt>;
+  readonly jaeger: OpenJaeger | undefined;
+}
+
+/** The swarm from its start to its end. */
+async function keepUp({ file, options, runPath, stopped, jaeger }: Upkeep): Promise<void> {
+  const settings = environment();
+  const { opa, upstreamApiKey, brokerPort } = settings;
+  const otlp = jaeger === undefined ? settings.otlp : { ...settings.otlp, url: jaeger.otlp };
+  const json = options.json === true;
+  const began = performance.now();
+  const running = await startSwarm({
+    file,
+    inputs: options.input,
+    runPath,
+    runId: options.run,
+    natsServer: brokerPort === undefined ? settings.natsServer : '',
+    brokerPort,
+    opa,
+    signal: stopped.signal,
+    ...(upstreamApiKey !== undefined && { upstreamApiKey }),
+    ...(otlp !== undefined && { otlp }),
+  });
+  const seconds = (performance.now() - began) / 1000;
+  const control = await serveSwarm(running, stopped.request, jaeger?.ui);
+  try {
+    const stopNarration = narrate(running, {
+      json,
+      ...(jaeger !== undefined && { linkOf: (entry) => linkOf(entry, jaeger.ui, running) }),
+    });
+    if (!json) welcome(running, seconds);
+    if (jaeger !== undefined) tellJaeger(jaeger, json);
+    running.traces.onTrouble((line) => process.stderr.write(`${line}\n`));
+    await Promise.race([
+      stopped.promise,
+      ...(options.untilDone === true ? [whenIdle(running)] : []),
+    ]);
+    stopNarration();
+    const counts = running.ledger.counts();
+    if (json) print(JSON.stringify({ counts }));
+    else print(`Records ${counts.entries}, refusals ${counts.refusals}; stopping`);
+  } finally {
+    await control.close();
+    await running.stop();
+  }
+}
+
+function tellJaeger({ ui, kind }: OpenJaeger, json: boolean): void {
+  if (json) print(JSON.stringify({ jaeger: ui, kind }));
+  else print(`Traces in Jaeger: ${ui}${kind === 'started' ? ' (ends with the swarm)' : ''}`);
 }
 
 function welcome({ swarm, status }: RunningSwarm, seconds: number): void {

@@ -32,6 +32,8 @@ export interface TraceCounts {
   readonly dropped: number;
   readonly refused: number;
   readonly lost: Readonly<Record<string, number>>;
+  /** Where the UI is that shows them. */
+  readonly jaeger?: string | undefined;
 }
 
 export interface StatusView {
@@ -132,6 +134,9 @@ function totals({ name, state, processes, pssKiB, counts, traces }: StatusView):
     `ledger: ${readings} readings recorded, ${acknowledged} messages acknowledged,`,
     `        ${findings} findings, ${acts} acts, ${refusals} refusals, ${denials} denials`,
     `traces: ${spans(traces)}`,
+    ...(traces.jaeger === undefined
+      ? []
+      : [`        seen in Jaeger at ${inert(traces.jaeger, 60)}`]),
   ];
 }
 

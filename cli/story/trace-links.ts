@@ -1,0 +1,58 @@
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
+import { searchLink, traceLink } from '#observability/links.ts';
+import type { FoundSpan } from '#observability/span-index.ts';
+import type { RunningSwarm } from '../wiring/swarm.ts';
+import { isDenial, refusalOf } from './entries.ts';
+
+/** What links are made from: the spans that passed, and whose tokens stand in refusals. */
+export interface Traced {
+  readonly traces: Pick<RunningSwarm['traces'], 'wait'>;
+  readonly swarm: {
+    readonly members: readonly {
+      readonly id: string;
+      readonly token: string;
+      readonly role: string;
+    }[];
+  };
+}
+
+/** Spans reach the supervisor a little after the message that they are about. */
+const WAIT_MS = 3000;
+
+/**
+ * The link that opens the span of a refusal, or of a service's denial. A refusal of no record, as the
+ * broker's is, has no span: then the search for what its presenter did. Undefined where neither is.
+ */
+export async function linkOf(
+  entry: LedgerEntry,
+  jaeger: string,
+  traced: Traced,
+): Promise<string | undefined> {
+  const refusal = refusalOf(entry);
+  if (refusal === undefined && !isDenial(entry)) return undefined;
+  const span = await firstError(recordsOf(entry), traced.traces);
+  if (span !== undefined) return traceLink(jaeger, span);
+  const who = traced.swarm.members.find(({ token }) => token === refusal?.presented_by);
+  if (who === undefined) return undefined;
+  return searchLink(jaeger, { service: who.role, tags: { 'spiffe.id': who.id } });
+}
+
+/** The records that were refused: the one that a refusal names, or those that an answer answers. */
+function recordsOf(entry: LedgerEntry): readonly string[] {
+  const refused = refusalOf(entry)?.record;
+  if (refused !== undefined) return [refused];
+  return isDenial(entry) ? entry.record.claims.par : [];
+}
+
+async function firstError(
+  records: readonly string[],
+  traces: Traced['traces'],
+): Promise<FoundSpan | undefined> {
+  const { promise, resolve } = Promise.withResolvers<FoundSpan | undefined>();
+  const all = records.map(async (id) => {
+    const span = await traces.wait(id, { timeoutMs: WAIT_MS, fits: ({ error }) => error });
+    if (span !== undefined) resolve(span);
+  });
+  void Promise.all(all).then(() => resolve(undefined));
+  return promise;
+}
