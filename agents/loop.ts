@@ -242,6 +242,7 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
     async stop(drainMs = DRAIN_MS) {
       if (phase === 'running') phase = 'draining';
       stopping.abort();
+      source?.end?.();
       const finish = async () => {
         await Promise.all(consumers.map((consumer) => consumer.close()));
         await pumped;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { constants, type FileHandle, open } from 'node:fs/promises';
+import { constants, type FileHandle, open, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { AgentCode } from '../codes.ts';
 import { inert } from '../text.ts';
@@ -19,6 +20,8 @@ export interface LineFile {
   readonly lines: AsyncGenerator<Line, void, undefined>;
   /** Set after the last line when reading stopped early. */
   failure(): string | undefined;
+  /** Ends a reading that waits for more. */
+  end(): void;
   /** Ending the generator would not do: one that was never started runs no `finally`. */
   close(): Promise<void>;
 }
@@ -49,8 +52,17 @@ function refusalOf(path: string, error: unknown) {
 /**
  * Opens a file for reading line by line. No more than one chunk and one line are in memory. The
  * name carries the first bytes' digest: another file under the same name is another source.
+ *
+ * With `follow` its end is not the last line's: what is added is read as it comes, and a line counts
+ * when its end is there. Such a file is known again by its first line, since it grows. One that was
+ * cut or replaced ends the reading with a failure: rows are known by their number, and the rows of
+ * another file would be taken for those that were read.
  */
-export async function openLines(path: string): Promise<Outcome<LineFile, AgentCode>> {
+export async function openLines(
+  path: string,
+  options: { readonly follow: boolean } = { follow: false },
+): Promise<Outcome<LineFile, AgentCode>> {
+  const { follow } = options;
   let file: FileHandle;
   try {
     // Without O_NONBLOCK a named pipe would hold the process until somebody writes to it.
@@ -59,31 +71,47 @@ export async function openLines(path: string): Promise<Outcome<LineFile, AgentCo
     return refusalOf(path, error);
   }
   try {
-    const stat = await file.stat();
-    if (!stat.isFile()) {
+    const found = await file.stat();
+    if (!found.isFile()) {
       await file.close();
-      return stat.isDirectory()
+      return found.isDirectory()
         ? refusalOf(path, { code: 'EISDIR' })
         : refuse('SOURCE_NOT_A_FILE', `${inert(path, 200)}: is not a regular file`);
     }
-    if (stat.size === 0) {
+    if (found.size === 0) {
       await file.close();
       return refuse('SOURCE_EMPTY', `${inert(path, 200)}: is empty; give it a header and rows`);
     }
     const head = Buffer.alloc(FINGERPRINT_BYTES);
     const { bytesRead } = await file.read(head, 0, FINGERPRINT_BYTES, 0);
-    const digest = createHash('sha256').update(head.subarray(0, bytesRead)).digest('hex');
+    const start = head.subarray(0, bytesRead);
+    const end = start.indexOf(NEWLINE);
+    if (follow && end === -1 && bytesRead < FINGERPRINT_BYTES) {
+      await file.close();
+      return refuse(
+        'SOURCE_EMPTY',
+        `${inert(path, 200)}: a followed file begins with a whole line`,
+      );
+    }
+    const known = follow && end !== -1 ? start.subarray(0, end) : start;
+    const digest = createHash('sha256').update(known).digest('hex');
     const plain = basename(path)
       .replace(/[^A-Za-z0-9._-]/g, '_')
       .slice(0, 48);
     let failed: string | undefined;
-    const lines = readLines(file, (detail) => {
-      failed = detail;
-    });
+    const ended = new AbortController();
+    const lines = readLines(
+      file,
+      (detail) => {
+        failed = detail;
+      },
+      follow ? (read) => grown(file, path, read, ended.signal) : undefined,
+    );
     return accept({
       name: `${plain}-${digest.slice(0, 8)}`,
       lines,
       failure: () => failed,
+      end: () => ended.abort(),
       close: () => file.close(),
     });
   } catch (error) {
@@ -92,9 +120,34 @@ export async function openLines(path: string): Promise<Outcome<LineFile, AgentCo
   }
 }
 
+type Growth = 'more' | 'ended' | 'the file was cut' | 'the file was replaced';
+
+/** How long after its coming a line may be read: watching a file needs more rights than reading it. */
+const LOOK_MS = 50;
+
+/** Resolves when there is more to read than `position`, or there never will be. */
+async function grown(
+  file: FileHandle,
+  path: string,
+  position: number,
+  signal: AbortSignal,
+): Promise<Growth> {
+  const { ino, dev } = await file.stat();
+  for (;;) {
+    if (signal.aborted) return 'ended';
+    const { size } = await file.stat();
+    if (size > position) return 'more';
+    if (size < position) return 'the file was cut';
+    const named = await stat(path).catch(() => undefined);
+    if (named?.ino !== ino || named.dev !== dev) return 'the file was replaced';
+    await pause(LOOK_MS, undefined, { signal }).catch(() => undefined);
+  }
+}
+
 async function* readLines(
   file: FileHandle,
   onFailure: (detail: string) => void,
+  more?: (position: number) => Promise<Growth>,
 ): AsyncGenerator<Line, void, undefined> {
   const chunk = Buffer.alloc(CHUNK_BYTES);
   const parts: Buffer[] = [];
@@ -126,7 +179,14 @@ async function* readLines(
   try {
     for (;;) {
       const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
-      if (bytesRead === 0) break;
+      if (bytesRead === 0) {
+        const growth = await more?.(position);
+        if (growth === 'more') continue;
+        if (growth === undefined) break;
+        // What has no end yet is no line: its writer may be at it.
+        if (growth !== 'ended') onFailure(`${growth} after line ${number}; start the sensor again`);
+        return;
+      }
       position += bytesRead;
       let start = 0;
       for (let end = chunk.indexOf(NEWLINE); end !== -1 && end < bytesRead; ) {

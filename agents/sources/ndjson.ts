@@ -14,19 +14,22 @@ export const ndjsonSchema = z.strictObject({
   value: member.default('value'),
   /** Members that travel as free text; without it every other text, at most four. */
   text: z.array(member).max(4).optional(),
+  /** Read on at the end, like `tail -f`; such a source is never done. */
+  follow: z.boolean().default(false),
   intervalMs: z.int().min(0).max(3_600_000).default(0),
 });
 export type NdjsonConfig = z.infer<typeof ndjsonSchema>;
 
 /** A file with one JSON object per line. */
 export async function openNdjson(config: NdjsonConfig): Promise<Outcome<Source, AgentCode>> {
-  const opened = await openLines(config.path);
+  const opened = await openLines(config.path, { follow: config.follow });
   if (!opened.ok) return opened;
   const file = opened.value;
   return accept({
     name: file.name,
     items: readRows(file, config),
     intervalMs: config.intervalMs,
+    end: file.end,
     close: file.close,
   });
 }

@@ -30,6 +30,8 @@ export interface Source {
   readonly items: AsyncGenerator<SourceItem, void, undefined>;
   /** Milliseconds that its reader waits between rows; 0: as fast as they are taken. */
   readonly intervalMs: number;
+  /** Ends one that waits for more; absent where the next row never has to be waited for. */
+  end?(): void;
   /** Releases what it holds; to be called once, also when it was read to its end or not at all. */
   close(): Promise<void>;
 }
