@@ -8,15 +8,21 @@ import { lockState } from './state-lock.ts';
 /** The folders and sockets of one run of a swarm; everything it writes lies here. */
 export interface RunFolder {
   readonly id: string;
-  /** Absolute, 0700. */
+  /** Absolute, 0700; 0711 when processes have their own uids. */
   readonly path: string;
   /** Images, by digest. Cleared at each start. */
   readonly store: string;
   readonly nats: string;
   readonly issuer: string;
   readonly ledger: string;
+  /** One folder for each service that keeps something. */
+  readonly services: string;
   readonly logs: string;
   readonly workloadSocket: string;
+  /** In a folder that can be the issuer's: there it listens when processes have their own uids. */
+  readonly issuerSocket: string;
+  /** In a folder that can be the city works': there they show their state. */
+  readonly observeSocket: string;
   readonly controlSocket: string;
   /** 0600, 256 bits in hex. */
   readonly tokenFile: string;
@@ -38,6 +44,9 @@ type RunFolderCode = 'STATE_UNWRITABLE' | 'STATE_FULL' | 'STATE_LOCKED' | 'SOCKE
 const WORKLOAD_SOCKET = 'workload.sock';
 const CONTROL_SOCKET = 'control.sock';
 const SOCKET_NAMES = [WORKLOAD_SOCKET, CONTROL_SOCKET];
+/** Shorter with their sockets than the longest of those names: where that one fits, these do. */
+const ISSUER_FOLDER = 'w';
+const OBSERVE_FOLDER = 'o';
 
 /** sun_path of unix(7): 108 bytes on Linux, 104 on the BSDs, with the final zero. */
 export function maxSocketPath(platform: NodeJS.Platform): number {
@@ -67,10 +76,10 @@ async function socketFolder(
 }
 
 /** Like `mkdir -p`. Node's own recursive mkdir never returns where ENOENT stays, as below /proc. */
-async function makeFolder(path: string): Promise<void> {
+async function makeFolder(path: string, mode = 0o700): Promise<void> {
   const make = async (): Promise<'made' | 'parent missing'> => {
     try {
-      await mkdir(path, { mode: 0o700 });
+      await mkdir(path, { mode });
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code;
       if (code === 'ENOENT') return 'parent missing';
@@ -79,7 +88,8 @@ async function makeFolder(path: string): Promise<void> {
     return 'made';
   };
   if ((await make()) === 'made') return;
-  if (dirname(path) !== path) await makeFolder(dirname(path));
+  // Those above hold nothing themselves; other uids pass through, see `launcher/ownership.ts`.
+  if (dirname(path) !== path) await makeFolder(dirname(path), 0o711);
   if ((await make()) !== 'made') throw Object.assign(new Error(path), { code: 'ENOENT' });
 }
 
@@ -100,7 +110,7 @@ export async function openRunFolder(
     };
     try {
       await rm(inside('store'), { recursive: true, force: true });
-      for (const name of ['store', 'nats', 'issuer', 'ledger', 'logs']) {
+      for (const name of ['store', 'nats', 'issuer', 'ledger', 'services', 'logs']) {
         await makeFolder(inside(name));
       }
       const sockets = await socketFolder(path, options.tempDir);
@@ -111,9 +121,12 @@ export async function openRunFolder(
       const { folder, temporary } = sockets.value;
       if (temporary) undo.push(() => rm(folder, { recursive: true, force: true }));
       const removeSockets = async (): Promise<void> => {
-        for (const name of SOCKET_NAMES) await rm(join(folder, name), { force: true });
+        for (const name of [...SOCKET_NAMES, ISSUER_FOLDER, OBSERVE_FOLDER]) {
+          await rm(join(folder, name), { force: true, recursive: true });
+        }
       };
       await removeSockets();
+      for (const name of [ISSUER_FOLDER, OBSERVE_FOLDER]) await makeFolder(join(folder, name));
       undo.push(removeSockets);
 
       const token = randomBytes(32).toString('hex');
@@ -133,8 +146,11 @@ export async function openRunFolder(
         nats: inside('nats'),
         issuer: inside('issuer'),
         ledger: inside('ledger'),
+        services: inside('services'),
         logs: inside('logs'),
         workloadSocket: join(folder, WORKLOAD_SOCKET),
+        issuerSocket: join(folder, ISSUER_FOLDER, 'api.sock'),
+        observeSocket: join(folder, OBSERVE_FOLDER, 'works.sock'),
         controlSocket: join(folder, CONTROL_SOCKET),
         tokenFile,
         token,

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
@@ -31,7 +31,10 @@ function readOwner(path: string): Owner | undefined {
  */
 export async function lockState(folder: string): Promise<Outcome<StateLock, 'STATE_LOCKED'>> {
   const ownerPath = join(folder, 'owner.json');
-  const database = new DatabaseSync(join(folder, 'lock.db'));
+  const lockPath = join(folder, 'lock.db');
+  // Whoever may read it could hold a lock on it and keep the next start out.
+  closeSync(openSync(lockPath, 'a', 0o600));
+  const database = new DatabaseSync(lockPath);
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
   } catch (error) {

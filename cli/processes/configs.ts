@@ -42,6 +42,8 @@ export type ServiceConfig = z.infer<typeof serviceConfigSchema>;
 export const issuerConfigSchema = z.strictObject({
   /** Absolute path of the issuer's own folder. */
   stateDir: z.string(),
+  /** Its callers have other uids than it has: each is known by its own. */
+  sharedSocket: z.boolean().default(false),
   /** SPKI, base64: verifies the launcher's attestations. */
   launcherKey: z.string(),
   /** Key id → SPKI, base64: verifies image signatures. */

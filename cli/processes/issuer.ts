@@ -15,6 +15,7 @@ runProcess(async ({ start }) => {
   const issuer = await startIssuer({
     stateDir: config.stateDir,
     socketPath: start.workloadSocket,
+    ...(config.sharedSocket && { socketMode: 0o666 }),
     trustDomain: start.trustDomain,
     link: new Socket({ fd: LAUNCHER_LINK_FD }),
     launcherKey: spki(config.launcherKey),

@@ -1,4 +1,5 @@
 import { accept, type Outcome } from '#identity/outcome.ts';
+import type { Credentials } from '#runtime/launcher/isolation.ts';
 import type { IssuerLink } from '#runtime/launcher/issuer-link.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
 import { platformMember } from '#runtime/swarm-file/resolve.ts';
@@ -23,6 +24,8 @@ export function createBrokerUpkeep(options: {
   readonly issuer: IssuerLink;
   readonly run: RunFolder;
   readonly trustDomain: string;
+  /** Whose the files are to be, when the broker has a uid of its own. */
+  readonly owner?: Credentials | undefined;
 }): BrokerUpkeep {
   const { issuer, run, trustDomain } = options;
   let roots = '';
@@ -38,7 +41,7 @@ export function createBrokerUpkeep(options: {
     if (!svid.ok) return svid;
     const trust = await trustBundles(issuer);
     if (!trust.ok) return trust;
-    await writeBrokerFiles(run, svid.value, trust.value);
+    await writeBrokerFiles(run, svid.value, trust.value, options.owner);
     const { notBefore, notAfter } = svid.value;
     due = (notBefore.getTime() + notAfter.getTime()) / 2;
     roots = fingerprint(trust.value);

@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createNKey } from '#bus/gate/nkey.ts';
 import { renderServerConfig } from '#bus/server-config.ts';
 import { bundleToPem, certificatesToPem } from '#identity/bundle.ts';
 import type { BundleSet, X509Svid } from '#identity/svid.ts';
+import type { Credentials, Uids } from '#runtime/launcher/isolation.ts';
 import type { Lifeline } from '#runtime/launcher/lifeline.ts';
 import {
   createOutsideNatsServer,
@@ -41,6 +42,7 @@ export async function writeBrokerFiles(
   run: RunFolder,
   svid: X509Svid,
   bundles: BundleSet,
+  owner?: Credentials,
 ): Promise<void> {
   const roots = [...bundles.values()].map(bundleToPem).join('');
   const files: [string, string][] = [
@@ -52,7 +54,14 @@ export async function writeBrokerFiles(
   for (const [name, content] of files) {
     const aside = join(run.nats, `${name}.new`);
     await rm(aside, { force: true });
-    await writeFile(aside, content, { mode: 0o600, flag: 'wx' });
+    const file = await open(aside, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      // By descriptor: the folder is the broker's, which could exchange what a name stands for.
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
+    } finally {
+      await file.close();
+    }
   }
   for (const [name] of files) await rename(join(run.nats, `${name}.new`), join(run.nats, name));
 }
@@ -62,6 +71,7 @@ export interface BrokerOptions {
   readonly natsServer: string;
   readonly keys: BrokerKeys;
   readonly lifeline: Lifeline;
+  readonly uids?: Uids | undefined;
   readonly serverName: string;
   /** Each line of the broker's log. */
   readonly onLine?: (line: string) => void;
@@ -107,6 +117,7 @@ export function createBroker(options: BrokerOptions): NatsServer {
     folder: run.nats,
     logs: run.logs,
     lifeline: options.lifeline,
+    uids: options.uids,
     ...heard,
     render,
   });

@@ -107,9 +107,11 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
 
 function issuerPlan(context: PlanContext): ProcessPlan {
   const { swarm, run, images } = context;
+  const { uids } = context.launcher;
   const spki = images.ciKey.publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
   const config: IssuerConfig = {
     stateDir: run.issuer,
+    sharedSocket: uids !== undefined,
     launcherKey: context.issuer.publicKey,
     ciKeys: { [images.ciKey.keyId]: spki },
     mintable: [
@@ -132,12 +134,13 @@ function issuerPlan(context: PlanContext): ProcessPlan {
           image,
           hardening: IMAGES.issuer ?? 'plain',
           withLink: true,
+          capability: 'read-processes',
           start: () => ({
             type: 'start',
             self: platformMember(swarm.trustDomain, 'supervisor'),
             members: [],
             trustDomain: swarm.trustDomain,
-            workloadSocket: run.workloadSocket,
+            workloadSocket: uids === undefined ? run.workloadSocket : run.issuerSocket,
             config,
           }),
         },

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
@@ -20,7 +21,12 @@ export interface StartContext {
 
 /** Where the city works show their state to whoever stands outside the swarm. */
 export function observeSocket(run: RunFolder): string {
-  return join(run.path, 'works.sock');
+  return run.observeSocket;
+}
+
+/** What a service keeps lies here, and the folder is its own. */
+export function serviceFolder(run: RunFolder, member: Member): string {
+  return join(run.services, member.token);
 }
 
 /** What every process is told, with its own part. Who decides gets the policy; no one else. */
@@ -69,13 +75,14 @@ export function agentConfig(swarm: Swarm, member: Member): AgentConfig {
 export function serviceConfig(context: StartContext, member: Member): ServiceConfig {
   const { swarm, run } = context;
   const spec = swarm.services.find((service) => service.member.id === member.id);
+  mkdirSync(serviceFolder(run, member), { recursive: true, mode: 0o700 });
   if (spec === undefined) throw new Error(`no service ${member.id}`);
   return {
     service: spec.config,
     models: [...spec.models],
     collections: Object.keys(spec.collections),
     tools: swarm.tools,
-    database: join(run.path, `${member.name}.db`),
+    database: join(serviceFolder(run, member), `${member.name}.db`),
     observe: observeSocket(run),
   };
 }

@@ -1,30 +1,29 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { roleSchemas } from '#agents/roles/index.ts';
-import { accept, type Outcome } from '#identity/outcome.ts';
+import { accept } from '#identity/outcome.ts';
 import type { BundleSet } from '#identity/svid.ts';
 import { loadBundle, type PolicyBundle } from '#policy/bundle.ts';
 import type { RuleLocation } from '#policy/compile.ts';
 import { storeImage } from '#runtime/images/store.ts';
+import type { Isolation } from '#runtime/launcher/isolation.ts';
 import { createIssuerLink, type IssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
 import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
 import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
-import { inputFile, parseInput, withInput } from '#runtime/swarm-file/input.ts';
-import { loadSwarm } from '#runtime/swarm-file/load.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
-import { resolveSwarm, type Swarm } from '#runtime/swarm-file/resolve.ts';
-import { serviceSchemas } from '#services/index.ts';
+import type { Swarm } from '#runtime/swarm-file/resolve.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
 import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
 import type { Control } from './controls.ts';
 import { imagesOf, storeImages } from './images.ts';
+import { isolate } from './isolation.ts';
 import type { LedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
+import { must, readSwarm, SwarmRefused } from './read-swarm.ts';
 import { createRecorder, type Observed } from './recorder.ts';
 import { type AgentReplacer, createReplacer, createRollouts } from './rollout.ts';
 import { observeSocket } from './start-messages.ts';
@@ -32,12 +31,11 @@ import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
 import { type OtlpTarget, openTraces, type Traces } from './traces.ts';
 import { variantOff } from './variants.ts';
 
+export { readSwarm, SwarmRefused } from './read-swarm.ts';
+
 const POLICY_FOLDER = join(CHECKOUT, 'policy');
 const UPKEEP_EVERY_MS = 60_000;
 const base64 = ({ bytes }: PolicyBundle): string => Buffer.from(bytes).toString('base64');
-
-/** Something refused it: one or two lines for the user. */
-export class SwarmRefused extends Error {}
 
 export interface SwarmOptions {
   /** Path of the swarm file. */
@@ -77,6 +75,8 @@ export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   /** Rolls out another signed image, or another input, to one agent: by its token or name. */
   readonly replaceAgent: AgentReplacer['replace'];
   readonly rollbackAgent: AgentReplacer['rollback'];
+  /** How its processes are kept apart, and where they are not: why. */
+  readonly isolation: Isolation;
   status(): SwarmStatus;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
   /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */
@@ -91,30 +91,6 @@ export interface Issued {
   readonly spiffeId: string;
   readonly serial: string;
   readonly notAfter: string;
-}
-
-function must<T>(outcome: Outcome<T>): T {
-  if (!outcome.ok) throw new SwarmRefused(outcome.detail);
-  return outcome.value;
-}
-
-/** The swarm that a file and its options describe. @throws SwarmRefused naming line and field. */
-export async function readSwarm(
-  file: string,
-  inputs: readonly string[],
-): Promise<{ readonly swarm: Swarm; readonly inputs: ReadonlyMap<string, string> }> {
-  const loaded = must(await loadSwarm(file, { roles: roleSchemas, services: serviceSchemas }));
-  let swarm = resolveSwarm(loaded);
-  for (const option of inputs) {
-    const { name, path } = must(parseInput(option));
-    swarm = must(withInput(swarm, name, must(await inputFile(path))));
-  }
-  const files = new Map<string, string>();
-  for (const { member, config } of swarm.agents) {
-    const path = (config as { source?: { path?: string } }).source?.path;
-    if (path !== undefined) files.set(member.id, must(await inputFile(path)));
-  }
-  return { swarm, inputs: files };
 }
 
 async function imageFolders({ imageFolder, off = [], progress = () => {} }: SwarmOptions) {
@@ -162,17 +138,30 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       for (const listener of issuedListeners) listener(event);
     });
     const lifeline = await findLifeline();
+    const { isolation, uids, program } = await isolate({
+      run,
+      swarm,
+      node: process.execPath,
+      natsServer: options.natsServer,
+      inputs: inputs.values(),
+    });
     const keys = createBrokerKeys();
     const broker = createBroker({
       run,
-      natsServer: options.natsServer,
+      natsServer: program(options.natsServer),
       keys,
       lifeline,
+      uids,
       serverName: swarm.name,
       onLine: (line) => recorder.brokerSaid(line),
       ...outsideBroker(options.brokerPort, issuer, swarm.trustDomain, keys),
     });
-    const upkeep = createBrokerUpkeep({ issuer, run, trustDomain: swarm.trustDomain });
+    const upkeep = createBrokerUpkeep({
+      issuer,
+      run,
+      trustDomain: swarm.trustDomain,
+      owner: options.brokerPort === undefined ? uids?.of('nats-server') : undefined,
+    });
     const context: PlanContext = {
       swarm,
       run,
@@ -185,10 +174,11 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       keys,
       rollouts,
       launcher: {
-        node: process.execPath,
+        node: program(process.execPath),
         store: run.store,
         logs: run.logs,
         lifeline,
+        uids,
         attest: (claims) => issuer.attest(claims),
         exited: (pid, startTime) => issuer.exited(pid, startTime),
       },
@@ -276,6 +266,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       replaceAgent: replacer.replace,
       rollbackAgent: replacer.rollback,
       administer: issuer.administer,
+      isolation,
       status: () => running.status(),
       onEvent: (listener) => running.onEvent(listener),
       onPolicy: (listener) => {

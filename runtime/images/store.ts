@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type ImageReference, verifyImageSignature } from '#identity/issuer/attestation.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
@@ -57,11 +57,14 @@ async function readSignature(folder: string): Promise<{ keyId: string; signature
 
 async function copyInto(target: string, image: ReadImage): Promise<void> {
   const fresh = `${target}.${randomUUID()}`;
-  await mkdir(fresh, { recursive: true, mode: 0o755 });
-  for (const [path, bytes] of image.contents) {
-    await writeFile(join(fresh, path), bytes, { mode: 0o444 });
+  await mkdir(fresh, { recursive: true });
+  const files = new Map<string, string | Uint8Array>(image.contents);
+  for (const [path, content] of files.set(MANIFEST_FILE, JSON.stringify(image.manifest))) {
+    await writeFile(join(fresh, path), content);
+    // Whatever the umask: processes with uids of their own read it, nobody writes it.
+    await chmod(join(fresh, path), 0o444);
   }
-  await writeFile(join(fresh, MANIFEST_FILE), JSON.stringify(image.manifest), { mode: 0o444 });
+  await chmod(fresh, 0o755);
   await rm(target, { recursive: true, force: true });
   await rename(fresh, target);
 }

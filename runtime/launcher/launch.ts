@@ -9,6 +9,7 @@ import { type StoredImage, storedDigest } from '../images/store.ts';
 import { executableFile, processStartTime, runningExecutable } from '../process-info.ts';
 import type { FromChild, StartMessage, ToChild } from '../process-protocol.ts';
 import { type Hardening, hardeningFlags } from './flags.ts';
+import { type Capability, type Credentials, type Uids, underCredentials } from './isolation.ts';
 import { type Lifeline, parentDeathCommand, withoutCore } from './lifeline.ts';
 import { openProcessLog, plainText } from './log-file.ts';
 import { type ExitInfo, endProcess, type Readiness, type RunningProcess } from './running.ts';
@@ -24,6 +25,8 @@ export interface LaunchSpec {
   readonly workload?: AttestationClaims['workload'];
   /** Gives the child a duplex descriptor 4: the launcher link of the issuer. */
   readonly withLink?: boolean;
+  /** What it keeps of root's power where processes have uids of their own; nothing when absent. */
+  readonly capability?: Capability;
   /** Made after the spawn, sent after the attestation was acknowledged. */
   readonly start: () => StartMessage | Promise<StartMessage>;
 }
@@ -35,6 +38,8 @@ export interface LaunchContext {
   readonly store: string;
   readonly logs: string;
   readonly lifeline: Lifeline;
+  /** A uid for each process, by its name; absent with one uid for all. */
+  readonly uids?: Uids | undefined;
   /** Tells the issuer about a process; resolves when it has acknowledged. */
   readonly attest: (claims: AttestationClaims) => Promise<Outcome<unknown>>;
   /** Tells the issuer that a process is gone. */
@@ -73,10 +78,11 @@ async function claimsOf(
   spec: LaunchSpec,
   context: LaunchContext,
   started: { readonly pid: number; readonly startTime: number },
+  credentials: Credentials | undefined,
 ): Promise<Omit<AttestationClaims, 'workload'>> {
   // What the store holds at this moment is attested, whatever it held when it was filled.
   const image = { ...spec.image.reference, digest: await storedDigest(spec.image) };
-  const uid = process.getuid?.();
+  const uid = credentials?.uid ?? process.getuid?.();
   const exe = await executableFile(context.node);
   return { ...started, exe, image, ...(uid === undefined ? {} : { uid }) };
 }
@@ -167,10 +173,13 @@ export async function launch(
     ...(spec.readFiles === undefined ? {} : { readFiles: spec.readFiles }),
   });
   const args = [...flags, spec.image.main];
-  const [command, commandArgs] = withoutCore(
-    ...(context.lifeline.kind === 'parent-death-signal'
+  const tied =
+    context.lifeline.kind === 'parent-death-signal'
       ? parentDeathCommand(context.lifeline.setpriv, context.node, args)
-      : ([context.node, args] as const)),
+      : ([context.node, args] as const);
+  const credentials = context.uids?.of(spec.name);
+  const [command, commandArgs] = withoutCore(
+    ...underCredentials(context.uids, credentials, spec.capability, tied),
   );
   const log = openProcessLog(`${context.logs}/${spec.name}.log`);
   const child = spawn(command, commandArgs, {
@@ -235,7 +244,7 @@ export async function launch(
 
   if (spec.workload !== undefined) {
     const claims = {
-      ...(await claimsOf(spec, context, { pid, startTime })),
+      ...(await claimsOf(spec, context, { pid, startTime }, credentials)),
       workload: spec.workload,
     };
     void exit.promise.then(() => context.exited(pid, startTime));

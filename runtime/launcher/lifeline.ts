@@ -11,7 +11,7 @@ export type Lifeline =
   | { readonly kind: 'parent-death-signal'; readonly setpriv: string }
   | { readonly kind: 'pipe' };
 
-const SETPRIV = ['/usr/bin/setpriv', '/bin/setpriv'];
+export const SETPRIV: readonly string[] = ['/usr/bin/setpriv', '/bin/setpriv'];
 const KILL_WITH_PARENT = ['--pdeathsig', 'KILL', '--'];
 
 /** util-linux' setpriv where it works (BusyBox' has no --pdeathsig), else the pipe. */

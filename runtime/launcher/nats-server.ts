@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { stateRefusal } from '../file-errors.ts';
+import type { Uids } from './isolation.ts';
 import type { Lifeline } from './lifeline.ts';
+import { giveFolder } from './ownership.ts';
 import { launchProgram } from './program.ts';
 import type { RunningProcess } from './running.ts';
 
@@ -21,6 +23,8 @@ export interface NatsServerOptions {
   readonly folder: string;
   readonly logs: string;
   readonly lifeline: Lifeline;
+  /** Given, the broker has a uid of its own, and the folder with all in it. */
+  readonly uids?: Uids | undefined;
   /** Each line of its log. */
   readonly onLine?: (line: string) => void;
   /** The configuration's text; `port` is -1 at first, then the port that was found. */
@@ -34,6 +38,7 @@ export interface NatsServer {
   port(): number | undefined;
 }
 
+const PROGRAM = 'nats-server';
 const portsFile = z.object({ nats: z.array(z.string()).min(1) });
 
 async function readPort(folder: string): Promise<number | undefined> {
@@ -84,17 +89,22 @@ export function createNatsServer(options: NatsServerOptions): NatsServer {
         for (const folder of [files.portsFolder, files.storeFolder]) {
           await mkdir(folder, { recursive: true, mode: 0o700 });
         }
-        await writeFile(configPath, options.render(port ?? -1, files), { mode: 0o600 });
+        // Made anew, never written through: the broker's uid may have put a link here.
+        await rm(configPath, { force: true });
+        const text = options.render(port ?? -1, files);
+        await writeFile(configPath, text, { mode: 0o600, flag: 'wx' });
+        if (options.uids !== undefined) await giveFolder(options.folder, options.uids.of(PROGRAM));
       } catch (error) {
         return stateRefusal(options.folder, error);
       }
       const started = await launchProgram({
-        name: 'nats-server',
+        name: PROGRAM,
         program: options.program,
         args: ['-c', configPath],
         cwd: options.folder,
         logs: options.logs,
         lifeline: options.lifeline,
+        uids: options.uids,
         ...(options.onLine !== undefined && { onLine: options.onLine }),
         untilReady,
       });

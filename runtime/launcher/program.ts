@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { processStartTime } from '../process-info.ts';
+import { type Uids, underCredentials } from './isolation.ts';
 import { type Lifeline, parentDeathCommand, pipeCommand, withoutCore } from './lifeline.ts';
 import { openProcessLog } from './log-file.ts';
 import { type ExitInfo, endProcess, type RunningProcess } from './running.ts';
@@ -16,6 +17,8 @@ export interface ProgramSpec {
   readonly cwd: string;
   readonly logs: string;
   readonly lifeline: Lifeline;
+  /** A uid for each process, by its name; absent with one uid for all. */
+  readonly uids?: Uids | undefined;
   /** Each whole line that it writes, whoever is quoted in it; longer ones than 8 KiB are left out. */
   readonly onLine?: (line: string) => void;
   /** Resolves when the program serves; it is given up when the program ends first. */
@@ -51,10 +54,12 @@ export async function launchProgram(
   spec: ProgramSpec,
 ): Promise<Outcome<RunningProcess, 'SPAWN_FAILED'>> {
   const piped = spec.lifeline.kind === 'pipe';
-  const [command, args] = withoutCore(
-    ...(spec.lifeline.kind === 'pipe'
+  const tied =
+    spec.lifeline.kind === 'pipe'
       ? pipeCommand(spec.program, spec.args)
-      : parentDeathCommand(spec.lifeline.setpriv, spec.program, spec.args)),
+      : parentDeathCommand(spec.lifeline.setpriv, spec.program, spec.args);
+  const [command, args] = withoutCore(
+    ...underCredentials(spec.uids, spec.uids?.of(spec.name), undefined, tied),
   );
   const log = openProcessLog(`${spec.logs}/${spec.name}.log`);
   const options: SpawnOptions = {

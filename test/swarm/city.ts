@@ -1,4 +1,4 @@
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CHECKOUT } from '#cli/wiring/checkout.ts';
@@ -12,9 +12,10 @@ import { natsServer, opaIfThere } from '#test/tools.ts';
 
 const CI_FOLDER = join(CHECKOUT, '.swarmproof', 'ci');
 
-/** A folder of the test's own; its path is short enough for sockets. */
+/** A folder of the test's own, short enough for sockets and open to uids of the swarm's own. */
 export function folder(): { readonly path: string; remove(): void } {
   const path = realpathSync(mkdtempSync(join(tmpdir(), 'sw-')));
+  chmodSync(path, 0o711);
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }
 

@@ -82,7 +82,9 @@ export async function footholds(runPath: string): Promise<Footholds> {
       place(foothold.self.token).resolve(foothold);
     });
   });
-  server.listen(join(runPath, 'implant.sock'));
+  // Implants have uids of their own.
+  const path = join(runPath, 'implant.sock');
+  server.listen({ path, readableAll: true, writableAll: true });
   await once(server, 'listening');
   return {
     of: (token) => place(token).promise,

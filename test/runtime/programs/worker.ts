@@ -1,16 +1,19 @@
-import { readFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
+import { basename } from 'node:path';
 
 /**
  * The program of the images that tests build. It waits to be told to start, then does its task;
  * `witness` is a socket that it holds open, so that its death is an event for the test.
  */
 interface Config {
-  readonly task: 'idle' | 'probe' | 'fail' | 'silent' | 'deaf' | 'busy' | 'dial';
+  readonly task: 'idle' | 'probe' | 'reach' | 'fail' | 'silent' | 'deaf' | 'busy' | 'dial';
   readonly witness?: string;
   readonly read?: readonly string[];
   readonly write?: string;
   readonly dial?: { readonly path: string; readonly line: string };
+  /** Another process, or this one itself when absent, and files. */
+  readonly reach?: { readonly pid?: number; readonly files: readonly string[] };
   /** Bytes that are written to the launcher's channel past `process.send`. */
   readonly garble?: string;
 }
@@ -44,6 +47,20 @@ async function probe(paths: readonly string[], written: string): Promise<void> {
   await attempt('inspector', async () => (await import('node:inspector')).open(0));
   await attempt('addon', () => process.dlopen({ exports: {} }, '/none.node'));
   await attempt('sqlite', () => builtin('node:sqlite'));
+}
+
+/** What the kernel lets a process do to another: one whose uid it has, and one whose it has not. */
+async function reach(pid: number, files: readonly string[]): Promise<void> {
+  await attempt('signal', () => process.kill(pid, 'SIGCONT'));
+  await attempt('inspect', () => process.kill(pid, 'SIGUSR1'));
+  // Opening it asks for the same right as ptrace does.
+  await attempt('memory', () => closeSync(openSync(`/proc/${pid}/mem`, 'r+')));
+  await attempt('environment', () => readFileSync(`/proc/${pid}/environ`));
+  await attempt('descriptors', () => readdirSync(`/proc/${pid}/fd`));
+  for (const file of files) {
+    await attempt(`read ${basename(file)}`, () => readFileSync(file));
+    await attempt(`write ${basename(file)}`, () => closeSync(openSync(file, 'a')));
+  }
 }
 
 async function dial(path: string, line: string): Promise<string> {
@@ -98,6 +115,10 @@ async function run(config: Config): Promise<void> {
       type: 'status',
       status: { attempts, env: process.env, argv: process.execArgv },
     });
+  }
+  if (task === 'reach' && config.reach !== undefined) {
+    await reach(config.reach.pid ?? process.pid, config.reach.files);
+    process.send?.({ type: 'status', status: { attempts } });
   }
   if (task === 'dial' && call !== undefined) {
     process.send?.({ type: 'status', status: { answer: await dial(call.path, call.line) } });
