@@ -8,6 +8,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   stop: async () => (await import('./commands/stop.ts')).stopCommand(),
   demo: async () => (await import('./commands/demo.ts')).demoCommand(),
   custody: async () => (await import('./commands/custody.ts')).custodyCommand(),
+  identity: async () => (await import('./commands/identity.ts')).identityCommand(),
   why: async () => (await import('./commands/why.ts')).whyCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
 };
