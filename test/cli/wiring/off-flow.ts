@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Control } from '#cli/wiring/controls.ts';
 import { type RunningSwarm, startSwarm } from '#cli/wiring/swarm.ts';
 import { observeWorksState, type WorksSeen } from '#cli/wiring/works-observer.ts';
-import { ACTION, ANALYZER, folder, images, swarmFile } from '#test/swarm/city.ts';
+import { ACTION, type AgentSpec, ANALYZER, folder, images, swarmFile } from '#test/swarm/city.ts';
 import { natsServer, opaIfThere } from '#test/tools.ts';
 
 export const SOURCE = { kind: 'simulated', seed: 3, rows: 400, anomalies: 1 };
@@ -17,11 +17,14 @@ export interface Flow {
 }
 
 /** A whole swarm with these controls off, until one reading has become an order that was carried out. */
-export async function flowWithout(off: readonly Control[]): Promise<Flow> {
+export async function flowWithout(
+  off: readonly Control[],
+  place = folder(),
+  agents: readonly AgentSpec[] = AGENTS,
+): Promise<Flow> {
   await images();
-  const place = folder();
   const running = await startSwarm({
-    file: swarmFile(place.path, AGENTS),
+    file: swarmFile(place.path, agents),
     inputs: [],
     runPath: join(place.path, 'run'),
     runId: 'test',
