@@ -17,6 +17,7 @@ interface UpOptions {
   readonly untilDone?: boolean;
   /** `true` without a URL. */
   readonly jaeger?: string | true;
+  readonly build: boolean;
   readonly json?: boolean;
 }
 
@@ -40,7 +41,7 @@ export function upCommand(): Command {
     .action(async (file: string, options: UpOptions, command: Command) => {
       const say = options.json === true ? () => {} : print;
       const stopped = onInterrupt();
-      await buildImages((line) => say(paint('dim', line)));
+      if (options.build) await buildImages((line) => say(paint('dim', line)));
       const runPath = join(runsFolder(globals(command)), options.run);
       const jaeger =
         options.jaeger === undefined

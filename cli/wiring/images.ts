@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { accessSync, constants } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Member } from '#bus/directory.ts';
 import { type BuiltImage, createImageBuilder, type ImageBuilder } from '#runtime/images/build.ts';
 import type { Replacements } from '#runtime/images/replace.ts';
@@ -160,6 +161,16 @@ async function locked<T>(
   return withLock(IMAGE_LOCK, inside, { onWait });
 }
 
+/** Where this process may write nothing, nobody of its kind builds: there is nothing to wait for. */
+function undisturbed<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    accessSync(dirname(IMAGE_LOCK), constants.W_OK);
+  } catch {
+    return work();
+  }
+  return withLock(IMAGE_LOCK, work);
+}
+
 export interface ImageStore {
   readonly ciKey: CiPublicKey;
   readonly images: ReadonlyMap<string, StoredImage>;
@@ -171,7 +182,7 @@ export async function storeImages(
   folders: (name: string) => string = (name) => join(IMAGE_CACHE, name),
   names: readonly string[] = Object.keys(IMAGES),
 ): Promise<ImageStore> {
-  return withLock(IMAGE_LOCK, async () => {
+  return undisturbed(async () => {
     const ciKey = await readCiPublicKey(CI_FOLDER);
     if (!ciKey.ok) throw new Error(ciKey.detail);
     const images = new Map<string, StoredImage>();
