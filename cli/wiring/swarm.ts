@@ -18,6 +18,7 @@ import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
 import type { Control } from './controls.ts';
+import { withDenials } from './denials.ts';
 import { imagesOf, storeImages } from './images.ts';
 import { isolate } from './isolation.ts';
 import type { LedgerView } from './ledger-view.ts';
@@ -119,7 +120,6 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       for (const listener of refusalListeners) listener(refusal);
     },
   });
-  const denials = new Map<number, string>();
   const traces = openTraces({ runPath: run.path, swarm, otlp: options.otlp });
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
@@ -130,7 +130,6 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     must(await issuer.setEntries(rollouts.entries()));
     issuer.onEvent((event) => {
       if (event.event === 'denied') {
-        denials.set(event.pid, event.detail);
         recorder.denied(event.pid, event.detail);
       }
       if (event.event !== 'issued') return;
@@ -188,7 +187,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         recorder.attach(own.bus);
         return accept({});
       },
-      denialOf: (pid) => denials.get(pid),
+      denialOf: issuer.denialOf,
       onSupervisorStop: async () => {
         await recorder.close();
         await own?.close();
@@ -267,7 +266,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       rollbackAgent: replacer.rollback,
       administer: issuer.administer,
       isolation,
-      status: () => running.status(),
+      status: () => withDenials(running.status(), issuer.denialOf),
       onEvent: (listener) => running.onEvent(listener),
       onPolicy: (listener) => {
         policyListeners.add(listener);

@@ -34,6 +34,8 @@ export interface IssuerLink {
   /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile. */
   administer<T>(question: (issuer: Administered) => Promise<Outcome<T>>): Promise<Outcome<T>>;
   onEvent(listener: (event: LinkEvent) => void): () => void;
+  /** What the issuer said when it last refused a process an identity: `CODE: detail`. */
+  denialOf(pid: number): string | undefined;
   close(): void;
 }
 
@@ -44,6 +46,16 @@ export type Administered = Pick<
 >;
 
 const CLOSED = refuse('LINK_CLOSED', 'the issuer is gone');
+
+/** Strangers are denied too, each with a PID of its own. */
+const REMEMBERED_DENIALS = 1024;
+
+function remember(denials: Map<number, string>, pid: number, detail: string): void {
+  denials.delete(pid);
+  denials.set(pid, detail);
+  const [oldest] = denials.keys();
+  if (denials.size > REMEMBERED_DENIALS && oldest !== undefined) denials.delete(oldest);
+}
 
 function keyOf(pid: number, startTime: number): string {
   return `${pid}@${startTime}`;
@@ -56,6 +68,7 @@ export function createIssuerLink(): IssuerLink {
   });
   const living = new Map<string, AttestationClaims>();
   const listeners = new Set<(event: LinkEvent) => void>();
+  const denials = new Map<number, string>();
   let entries: readonly Registration[] = [];
   let link: LauncherLink | undefined;
   let next = Promise.withResolvers<LauncherLink | undefined>();
@@ -83,6 +96,7 @@ export function createIssuerLink(): IssuerLink {
       });
       for (const name of ['denied', 'issued'] as const) {
         fresh.on(name, (event) => {
+          if (event.event === 'denied') remember(denials, event.pid, event.detail);
           for (const listener of listeners) listener(event);
         });
       }
@@ -119,6 +133,7 @@ export function createIssuerLink(): IssuerLink {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    denialOf: (pid) => denials.get(pid),
     close: () => {
       closed = true;
       link?.close();
