@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { chmod, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Member } from '#bus/directory.ts';
 import type { Outcome } from '#identity/outcome.ts';
@@ -64,15 +64,19 @@ export async function openFoothold(
         : ({ kind, socket: join(ground.socketFolder, ATTACKER_SOCKET) } as const);
     let rollout: Rollout;
     if (kind === 'text in a reading') {
-      await writeFile(feed, habit().map(feedLine).join(''), { mode: 0o600 });
+      await writeFile(feed, habit().map(feedLine).join(''));
+      // The sensor's process may have a uid of its own.
+      await chmod(feed, 0o644);
       rollout = { input: { path: feed, follow: true } };
     } else {
       rollout = { imageFolder: await implantedImage(holder.role, ground.wiring) };
     }
-    await attack.begin({ type: 'begin', scenario: scenario.id, holds });
     if (signal.aborted) throw new Error('interrupted');
     opened.replaced = true;
-    const replaced = await ground.replace(holder.token, rollout);
+    const [replaced] = await Promise.all([
+      ground.replace(holder.token, rollout),
+      attack.begin({ type: 'begin', scenario: scenario.id, holds }),
+    ]);
     if (!replaced.ok) throw new Error(replaced.detail);
     const held = await within(HOLD_MS, signal, () => attack.holding().then(() => true));
     if (held !== true) throw new Error(`the foothold in ${holder.token} gave nothing`);

@@ -16,6 +16,8 @@ const listArgs = z.object({
   /** The last ones that fit instead of the first, in the same order. */
   newest: z.boolean().default(false),
 });
+/** Spans reach the supervisor a little after the message that they are about. */
+const SPAN_MS = 2000;
 const idArgs = z.object({ id: z.string().max(64) });
 const ancestryArgs = idArgs.extend({ limit: z.int().min(1).max(10_000).default(10_000) });
 
@@ -33,7 +35,14 @@ const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).t
 export interface ServedSwarm
   extends Pick<
     RunningSwarm,
-    'status' | 'trust' | 'rules' | 'traces' | 'replaceAgent' | 'rollbackAgent' | 'onRefusal'
+    | 'status'
+    | 'trust'
+    | 'rules'
+    | 'traces'
+    | 'observe'
+    | 'replaceAgent'
+    | 'rollbackAgent'
+    | 'onRefusal'
   > {
   /** Absent where there is no issuer to ask. */
   readonly administer?: RunningSwarm['administer'];
@@ -93,6 +102,12 @@ export async function serveSwarm(
         ...(input !== undefined && { input: { path: input.path, follow: input.follow } }),
       });
     },
+    /** The span in which a record was refused; nothing when none has come in time. */
+    span: async (args) => {
+      const options = { timeoutMs: SPAN_MS, fits: ({ error }: { error: boolean }) => error };
+      const span = await running.traces.wait(idArgs.parse(args).id, options);
+      return accept(span === undefined ? {} : { trace: span.traceId, span: span.spanId });
+    },
     rollback: async (args) => running.rollbackAgent(agentArgs.parse(args).agent),
     follow: async (_args, part, signal) => {
       const stops = [
@@ -118,6 +133,7 @@ export async function serveSwarm(
           ]),
         ),
         rules: running.rules(),
+        observe: running.observe,
       }),
     ...(running.administer !== undefined && identityVerbs(running.administer)),
   });

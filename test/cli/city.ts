@@ -205,6 +205,7 @@ export async function serveCity(city: City, stateDir: string, ledger: Ledger = c
       replaceAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
       rollbackAgent: async () => refuse('AGENT_UNKNOWN', 'nothing runs here'),
       onRefusal: () => () => {},
+      observe: '/nowhere/works.sock',
       traces: {
         file: '/nowhere/traces.jsonl',
         counts: () => ({ taken: 0, dropped: 0, refused: 0, written: 0, lost: {} }),

@@ -17,6 +17,7 @@ import { openFoothold } from '../foothold.ts';
 import { isMarked, type News, watchSwarm } from './watch.ts';
 
 const told = z.object({
+  observe: z.string(),
   agents: z.array(
     z.object({
       id: z.string(),
@@ -29,13 +30,13 @@ const told = z.object({
   ),
 });
 
+const spanned = z.object({ value: z.object({ trace: z.string() }) });
+
 export interface SwarmArenaOptions {
   readonly address: ControlAddress;
   /** The run's folder. */
   readonly runPath: string;
   readonly off: readonly Control[];
-  /** The record of what was refused → where its span is; absent where nothing is traced. */
-  readonly spanOf?: (record: string) => Promise<string | undefined>;
   /** Ends a swarm that was started for this. */
   readonly end?: () => Promise<void>;
 }
@@ -51,7 +52,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
   if (!answer.ok) throw new UserError(answer.detail);
   const parsed = told.safeParse(answer.value);
   if (!parsed.success) throw new UserError('the swarm runs another version');
-  const agents = parsed.data.agents;
+  const { agents, observe } = parsed.data;
   const members = agents.map(
     ({ id, token, role, district, name }): Member => ({
       id: spiffeId(id),
@@ -65,7 +66,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
   const watch = await watchSwarm(address);
   const idOf = (presenter: string): string =>
     members.find(({ token }) => token === presenter)?.id ?? presenter;
-  const works = () => observeWorksState(join(runPath, 'works.sock'));
+  const works = () => observeWorksState(observe);
   const ms = (at: Instant, since: Instant): number => Number(at - since) / 1e6;
 
   /** The reading with that mark, or an order whose ancestry has it. */
@@ -90,6 +91,13 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     return { code, control, title, named, afterMs, entry: name, span };
   }
 
+  /** Where what was refused can be looked at; what the broker refuses no process has a span of. */
+  async function spanOf(record: string | undefined): Promise<string | undefined> {
+    if (record === undefined) return undefined;
+    const answer = spanned.safeParse(await askControl(address, 'span', { id: record }));
+    return answer.data?.value.trace;
+  }
+
   /** By the broker where it pins subjects; where it does not, by the signature, if one was proven. */
   function namedBy(refusal: { presented_by: string; signed_by?: string }): Named | undefined {
     if (!off.includes('B')) return { id: idOf(refusal.presented_by), by: 'the broker' };
@@ -112,8 +120,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
       const same = refusal?.code === code && refusal.presented_by === presenter;
       return same && news.kind === 'entry' ? { entry: news.entry, refusal } : undefined;
     }, signal);
-    const record = stands.refusal.record ?? entryId(stands.entry);
-    const span = await options.spanOf?.(record);
+    const span = await spanOf(stands.refusal.record);
     const named = namedBy(stands.refusal);
     return seen(code, ms(found.at, await since), named, stands.entry, span);
   }
@@ -127,7 +134,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     }, signal);
     const answered = entry.payload && readAnswer(entry.payload);
     const code = (answered && failureOf(answered)?.code) ?? 'POLICY_DENIED';
-    const span = await options.spanOf?.(act.record.id);
+    const span = await spanOf(act.record.id);
     return seen(
       code,
       ms(at, await since),
@@ -183,10 +190,6 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
       await options.end?.();
     },
   };
-}
-
-function entryId(entry: LedgerEntry): string {
-  return entry.type === 'refusal' ? `@${entry.index}` : entry.record.id;
 }
 
 /** Whose signed reading began what was refused; whoever is between passed it on. */
