@@ -56,7 +56,7 @@ export function demoCommand(): Command {
 }
 
 function tellReady(
-  { swarm, status }: RunningSwarm,
+  { swarm, status, isolation }: RunningSwarm,
   ms: number,
   say: (line?: string) => void,
   seen: Observed,
@@ -73,8 +73,16 @@ function tellReady(
   );
   const sensor = sensorOf(swarm);
   say(paint('dim', `${sensor.id}   attested, renews every ${swarm.svidTtlSeconds / 2} s`));
+  say(paint('dim', separationLine(isolation)));
   say();
   seen.ready = `${processes.length} processes`;
+}
+
+/** What one agent taken over is kept out of by the kernel, and not only by its flags. */
+function separationLine(isolation: RunningSwarm['isolation']): string {
+  return isolation.kind === 'uid-per-process'
+    ? 'each process under a uid of its own'
+    : `one uid for all processes: ${isolation.why}`;
 }
 
 function sensorOf({ agents }: RunningSwarm['swarm']) {

@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { release } from 'node:os';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { Command } from 'commander';
+import { findIsolation } from '#runtime/launcher/isolation.ts';
 import { examine, exitCodeOf } from '#runtime/tools/doctor.mjs';
 import { columns, paint, print, printJson } from '../output.ts';
 import { CHECKOUT } from '../wiring/checkout.ts';
@@ -14,13 +16,20 @@ export function doctorCommand(): Command {
     .description('examine whether a swarm can run on this machine')
     .option('--json', 'for programs')
     .action(async (options: { json?: boolean }, command: Command) => {
+      const stateDir = resolve(globals(command).stateDir);
       const rows = await examine({
         root: CHECKOUT,
-        stateDir: resolve(globals(command).stateDir),
+        stateDir,
         environment: process.env,
         platform: process.platform,
         kernel: release(),
         uid: process.getuid?.(),
+        isolation: await findIsolation({
+          runPath: stateDir,
+          programs: [],
+          folders: [nearestFolder(stateDir)],
+          readable: [],
+        }),
         self: { path: process.execPath, version: process.versions.node },
       });
       process.exitCode = exitCodeOf(rows);
@@ -35,4 +44,9 @@ export function doctorCommand(): Command {
         if (fix !== '') print(paint('dim', `      ${fix}`));
       }
     });
+}
+
+/** A state folder that is not there yet is made below this one. */
+function nearestFolder(path: string): string {
+  return existsSync(path) ? path : nearestFolder(dirname(path));
 }

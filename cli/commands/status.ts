@@ -17,7 +17,12 @@ const processStatus = z.object({
   pssKiB: z.number().optional(),
   detail: z.string().optional(),
 });
+const isolation = z.object({
+  kind: z.enum(['uid-per-process', 'one-uid']),
+  why: z.string().optional(),
+});
 const statusAnswer = z.object({
+  isolation: isolation.optional(),
   name: z.string(),
   state: z.string(),
   at: z.string(),

@@ -40,6 +40,8 @@ export interface StatusView {
   readonly name: string;
   readonly state: string;
   readonly processes: readonly ProcessRow[];
+  /** What the launcher says of it; the uids of the processes say whether it is so. */
+  readonly isolation?: { readonly why?: string | undefined } | undefined;
   readonly pssKiB?: number | undefined;
   readonly counts: Counts;
   readonly traces: TraceCounts;
@@ -83,7 +85,7 @@ export function statusLines(view: StatusView): string[] {
     ...lines.map((line, index) => coloured(line, processes[index]?.state ?? '')),
     '',
     ...totals(view),
-    ...separation(processes),
+    ...separation(view),
     ...quarantined(processes),
   ];
 }
@@ -141,16 +143,20 @@ function totals({ name, state, processes, pssKiB, counts, traces }: StatusView):
 }
 
 /** One uid for several roles is no boundary between them; said where one looks. */
-function separation(processes: readonly ProcessRow[]): string[] {
+function separation({ processes, isolation }: StatusView): string[] {
   const uids = new Map<number, number>();
   for (const { uid } of processes) {
     if (uid !== undefined) uids.set(uid, (uids.get(uid) ?? 0) + 1);
   }
-  return [...uids].flatMap(([uid, count]) =>
+  const shared = [...uids].flatMap(([uid, count]) =>
     count < 2
       ? []
       : [`uid ${uid} is shared by ${count} processes: code run in one of them reaches the others`],
   );
+  const why = isolation?.why;
+  if (shared.length > 0)
+    return why === undefined ? shared : [...shared, `  why: ${inert(why, 300)}`];
+  return uids.size < 2 ? [] : [`each of ${uids.size} processes has a uid of its own`];
 }
 
 function quarantined(processes: readonly ProcessRow[]): string[] {

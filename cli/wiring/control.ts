@@ -46,6 +46,7 @@ export interface ServedSwarm
   > {
   /** Absent where there is no issuer to ask. */
   readonly administer?: RunningSwarm['administer'];
+  readonly isolation?: RunningSwarm['isolation'];
   readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
   readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members' | 'agents'>;
@@ -64,6 +65,7 @@ export async function serveSwarm(
       accept({
         ...running.status(),
         name: running.swarm.name,
+        isolation: running.isolation,
         counts: countsOf(ledger),
         traces: {
           file: running.traces.file,

@@ -26,6 +26,8 @@ import { compareVersions, onPath, versionOf } from './versions.mjs';
  * @property {string} platform `process.platform`
  * @property {string} kernel `os.release()`
  * @property {number | undefined} uid
+ * @property {{ kind: 'uid-per-process' } | { kind: 'one-uid', why: string }} [isolation] how the
+ *   processes of a swarm would be kept apart here
  * @property {{ path: string, version: string }} self this Node
  */
 
@@ -146,9 +148,14 @@ function kernelRow({ platform, kernel }) {
 }
 
 /** @param {Machine} machine */
-function uidRow({ uid }) {
+function uidRow({ uid, isolation }) {
+  if (isolation?.kind === 'uid-per-process') {
+    return row('separation', 'ok', 'each process of a swarm gets a uid of its own');
+  }
+  const why = isolation === undefined ? '' : `; ${isolation.why}`;
   const found = `uid ${uid ?? 'unknown'} for every process: code execution in one agent reaches far`;
-  return row('separation', 'warn', found, 'do not run code that you do not trust in an agent');
+  const fix = 'start swarms as root, or run no code that you do not trust in an agent';
+  return row('separation', 'warn', `${found}${why}`, fix);
 }
 
 /** @param {Machine} machine @returns {Row[]} */

@@ -54,13 +54,18 @@ test('who is quarantined stands below with the reason, which cannot act on the t
   expect(lines.at(-1)).toBe('quarantined sensor-cam-1: NO_ENTRY: no entry \\u{1b}[2J');
 });
 
-test('says when processes share one uid, and is silent when each has its own', () => {
+test('says when processes share one uid and why, and when each has its own', () => {
   const shares = (...uids: readonly (number | undefined)[]): string[] =>
     draw(view(...uids.map((uid) => ({ ...camera, uid })))).filter((line) => line.startsWith('uid'));
   expect(shares(1001, 1001, 1002)).toEqual([
     'uid 1001 is shared by 2 processes: code run in one of them reaches the others',
   ]);
   expect(shares(1001, 1002, undefined)).toEqual([]);
+  expect(draw(view(camera, { ...camera, uid: 1002 })).at(-1)).toBe(
+    'each of 2 processes has a uid of its own',
+  );
+  const why = 'only root gives each process its own uid';
+  expect(draw({ ...view(camera, camera), isolation: { why } }).at(-1)).toBe(`  why: ${why}`);
 });
 
 test('an SVID that has ended, or lasts for hours, is told so', () => {

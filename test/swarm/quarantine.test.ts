@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { IMAGE_CACHE } from '#cli/wiring/images.ts';
@@ -76,6 +76,40 @@ describe('images that CI did not sign as they are', { timeout: 60_000 }, () => {
       running.ledger.refusals().some(({ refusal }) => refusal.subject === 'workload-api'),
     );
     expect(refused).toBeDefined();
+  });
+});
+
+describe.runIf(process.geteuid?.() === 0)('a swarm that root started', () => {
+  const uidOf = (pid: number | undefined): string | undefined =>
+    /^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+
+  test('has a uid for each process, none of them root', () => {
+    expect(running.isolation.kind).toBe('uid-per-process');
+    const uids = running.status().processes.map(({ pid }) => uidOf(pid));
+    expect(new Set(uids).size).toBe(uids.length);
+    expect(uids).not.toContain('0');
+    expect(uids).not.toContain(undefined);
+  });
+
+  test('keeps for each what is its own: issuer, broker, services; and for root what is nobody’s', () => {
+    const { run } = running;
+    const owner = (path: string): string => String(statSync(path).uid);
+    const mode = (path: string): number => statSync(path).mode & 0o777;
+    const pids = new Map(running.status().processes.map(({ name, pid }) => [name, pid]));
+    const uid = (name: string): string | undefined => uidOf(pids.get(name));
+    for (const path of [
+      run.issuer,
+      join(run.issuer, 'issuer.key'),
+      join(run.issuer, 'issuer.db'),
+    ]) {
+      expect([path, owner(path), mode(path) & 0o077]).toEqual([path, uid('issuer'), 0]);
+    }
+    const key = join(run.nats, 'server-key.pem');
+    expect([owner(key), mode(key), owner(run.nats)]).toEqual([uid('nats'), 0o600, uid('nats')]);
+    const works = join(run.services, 'service-city-works');
+    expect([owner(works), mode(works)]).toEqual([uid('service-city-works'), 0o700]);
+    expect([owner(run.tokenFile), mode(run.tokenFile)]).toEqual(['0', 0o600]);
+    expect([owner(run.store), mode(run.store)]).toEqual(['0', 0o711]);
   });
 });
 

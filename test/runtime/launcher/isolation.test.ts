@@ -72,8 +72,9 @@ describe.runIf(ROOT)('as root', () => {
   afterAll(() => bench.clear());
 
   const status = (pid: number, field: string): string =>
-    new RegExp(`^${field}:[\\t ]*(.*)$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ??
-    '';
+    new RegExp(`^${field}:[\\t ]*(.*)$`, 'm').exec(
+      readFileSync(`/proc/${pid}/status`, 'utf8'),
+    )?.[1] ?? '';
   const idle = (name: string): Promise<RunningProcess> =>
     bench.run({ task: 'idle' }, 'plain', { name });
   /** Plain flags: what stops it then is the kernel and nothing else. */

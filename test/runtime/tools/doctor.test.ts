@@ -62,8 +62,13 @@ test('a kernel before 6.5 is told, and a platform without peer credentials fails
   expect(other.row('peer credentials')).toMatchObject({ ok: 'fail' });
 });
 
-test('one uid for all processes is always said', async () => {
+test('one uid for all processes is always said, with the reason; a uid for each is good', async () => {
   expect((await verdicts()).row('separation')?.found).toContain('uid 1000 for every process');
+  const why = 'only root gives each process its own uid';
+  const one = await verdicts({ isolation: { kind: 'one-uid', why } });
+  expect(one.row('separation')).toMatchObject({ ok: 'warn', found: expect.stringContaining(why) });
+  const each = await verdicts({ uid: 0, isolation: { kind: 'uid-per-process' } });
+  expect(each.row('separation')).toMatchObject({ ok: 'ok', fix: '' });
 });
 
 test('a long state folder is told before a socket fails', async () => {
