@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Member } from '#bus/directory.ts';
-import { type BuiltImage, createImageBuilder, type ImageBuilder } from '#runtime/images/build.ts';
+import { type BuiltImage, createImageBuilder } from '#runtime/images/build.ts';
 import type { Replacements } from '#runtime/images/replace.ts';
 import {
   type CiPublicKey,
@@ -132,15 +132,15 @@ async function locked<T>(
   work: (build: (wanted: Wanted) => Promise<BuiltImage>) => Promise<T>,
 ): Promise<T> {
   const onWait = (holder: string) => progress(`images: waiting for ${holder}, which uses them`);
-  const builders = new Map<string, ImageBuilder>();
+  // One for all: what images share is read once.
+  const builder = createImageBuilder(CHECKOUT, IMAGE_CACHE);
   const build = async (
     signer: ImageSigner,
     { name, folder = '', entry, replace }: Wanted,
   ): Promise<BuiltImage> => {
-    const builder = builders.get(folder) ?? createImageBuilder(CHECKOUT, join(IMAGE_CACHE, folder));
-    builders.set(folder, builder);
     const built = await builder.build({
       name,
+      folder,
       version: VERSION,
       entry: join(CHECKOUT, entry ?? join('cli', 'processes', `${name}.ts`)),
       ...(replace !== undefined && { replace }),

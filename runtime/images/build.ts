@@ -21,6 +21,8 @@ export interface ImageSource {
   readonly version: string;
   /** Absolute path of the entry's source. */
   readonly entry: string;
+  /** Folder below the cache in which the image's own lies; default: the cache itself. */
+  readonly folder?: string;
   /** Modules to exchange; one that the entry never reaches is an error, not a wish. */
   readonly replace?: Replacements;
 }
@@ -173,7 +175,7 @@ export function createImageBuilder(root: string, cache: string): ImageBuilder {
 
   return {
     build: async (source) => {
-      const folder = join(cache, source.name);
+      const folder = join(cache, source.folder ?? '', source.name);
       const unchanged = await standing(source, folder);
       if (unchanged !== undefined) {
         return accept({ name: source.name, folder, ...unchanged, built: false });
