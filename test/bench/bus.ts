@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks';
 import { connect } from '@nats-io/transport-node';
+import type { BusClientOptions } from '#bus/client/bus-client.ts';
 import { connectNats, type NatsConnection, outgoing } from '#bus/client/nats.ts';
 import { encodeHeaders } from '#custody/headers.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
@@ -74,11 +75,18 @@ async function plainRate(swarm: TestSwarm): Promise<number> {
 }
 
 /** Signed, through stream and door, handled, acknowledged, and in the ledger; per second. */
-async function signedRates(swarm: TestSwarm): Promise<{ handled: number; confirmed: number }> {
+export async function signedRates(
+  swarm: TestSwarm,
+  options: Pick<Partial<BusClientOptions>, 'propagate'> = {},
+): Promise<{ handled: number; confirmed: number }> {
   await swarm.streams();
   const ledger = await swarm.ledger();
-  const analyzer = await swarm.client(MEMBERS.analyzer);
-  const camera = await swarm.client(MEMBERS.camera, { maxOutstanding: 2000, maxUnconfirmed: 8000 });
+  const analyzer = await swarm.client(MEMBERS.analyzer, options);
+  const camera = await swarm.client(MEMBERS.camera, {
+    ...options,
+    maxOutstanding: 2000,
+    maxUnconfirmed: 8000,
+  });
   let handled = 0;
   let done: () => void = () => undefined;
   const all = new Promise<void>((resolve) => {

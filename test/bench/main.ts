@@ -5,6 +5,7 @@ import { benchPolicy } from './policy.ts';
 import { benchRecord } from './record.ts';
 import { benchServices } from './services.ts';
 import { benchSwarm } from './swarm.ts';
+import { benchTelemetry } from './telemetry.ts';
 
 /** `npm run bench [PART…]`: every figure of one run, one a line; parts by name. */
 const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
@@ -13,6 +14,7 @@ const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   services: benchServices,
   'llm-call': benchLlmCall,
   bus: benchBus,
+  telemetry: benchTelemetry,
   swarm: benchSwarm,
 };
 
