@@ -33,6 +33,7 @@ export function upCommand(): Command {
     )
     .option('--run <name>', 'name of the run; two swarms need two names', 'default')
     .option('--until-done', 'stop when every source has ended and all that follows is done')
+    .option('--no-build', 'take the images as they are: their builder has the key, not this one')
     .option(
       '--jaeger [url]',
       'show traces in the Jaeger there, in one that runs here, or in its own',
