@@ -3,6 +3,7 @@ import { fromBytes } from '#agents/json.ts';
 import { inert } from '#agents/text.ts';
 import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
+import { NO_PID } from '#runtime/launcher/running.ts';
 import type { ProcessEvent } from '#runtime/supervisor/status.ts';
 import { isAgentAct, refusalOf } from './entries.ts';
 import { failureOf, readAnswer } from './payload.ts';
@@ -82,6 +83,8 @@ function answerStory(entry: RecordEntry, payload: Uint8Array): Story | undefined
   return { what: denied ? 'denied' : 'failed', who: nameOf(entry), text, tone: 'bad' };
 }
 
+const pidText = (pid: number): string => (pid === NO_PID ? 'run by somebody else' : `pid ${pid}`);
+
 /** What happened to a process, for the events that are no part of an orderly start and stop. */
 export function storyOfEvent(event: ProcessEvent): Story | undefined {
   const who = inert(event.name, 40);
@@ -89,13 +92,16 @@ export function storyOfEvent(event: ProcessEvent): Story | undefined {
     case 'started':
       return undefined;
     case 'ready':
-      return { what: 'ready', who, text: `pid ${event.pid}`, tone: 'plain' };
+      return { what: 'ready', who, text: pidText(event.pid), tone: 'plain' };
     case 'quarantined':
       return { what: 'quarantine', who, text: inert(event.detail, MAX_TEXT), tone: 'bad' };
     case 'exited': {
       if (event.expected) return undefined;
-      const how = event.signal ?? `exit code ${event.code}`;
-      const text = inert(event.detail === '' ? how : `${how}: ${event.detail}`, MAX_TEXT);
+      // What somebody else runs tells no code when it ends.
+      const code = event.code === null ? [] : [`exit code ${event.code}`];
+      const how = event.signal === null ? code : [event.signal];
+      const said = event.detail === '' ? [] : [event.detail];
+      const text = inert([...how, ...said].join(': '), MAX_TEXT);
       return { what: 'ended', who, text, tone: 'warning' };
     }
     case 'start-failed':
