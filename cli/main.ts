@@ -9,6 +9,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   demo: async () => (await import('./commands/demo.ts')).demoCommand(),
   custody: async () => (await import('./commands/custody.ts')).custodyCommand(),
   identity: async () => (await import('./commands/identity.ts')).identityCommand(),
+  scenarios: async () => (await import('./commands/scenarios.ts')).scenariosCommand(),
+  inject: async () => (await import('./commands/inject.ts')).injectCommand(),
   why: async () => (await import('./commands/why.ts')).whyCommand(),
   doctor: async () => (await import('./commands/doctor.ts')).doctorCommand(),
 };

@@ -83,6 +83,27 @@ export async function runningSwarm(
   return first[1];
 }
 
+/** The folder of the named run, or of the only one; nothing when none runs. @throws UserError */
+export async function runningFolder(
+  options: GlobalOptions,
+  run: string | undefined,
+): Promise<{ readonly path: string; readonly address: ControlAddress } | undefined> {
+  const folder = runsFolder(options);
+  if (run !== undefined) {
+    const path = join(folder, run);
+    return { path, address: must(await findControl(path)) };
+  }
+  const found: { readonly path: string; readonly address: ControlAddress }[] = [];
+  for (const name of namesIn(folder)) {
+    const address = await findControl(join(folder, name));
+    if (address.ok) found.push({ path: join(folder, name), address: address.value });
+  }
+  if (found.length > 1) {
+    throw new UserError(`${found.length} swarms run: choose one with --run NAME`);
+  }
+  return found[0];
+}
+
 function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder).sort();

@@ -26,7 +26,15 @@ const path = z.string().min(1).max(4096);
 const rolloutArgs = agentArgs.extend({
   imageFolder: path.optional(),
   input: z.strictObject({ path, follow: z.boolean().default(false) }).optional(),
+  /** As long as the caller stays: whatever ends it, the agent goes back to what it ran. */
+  lease: z.boolean().default(false),
 });
+
+/** Resolves when the caller has gone. */
+async function gone(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve));
+}
 
 /** One entry as it is stored. */
 const textOf = (entry: LedgerEntry): string => Buffer.from(encodeEntry(entry)).toString('utf8');
@@ -97,12 +105,16 @@ export async function serveSwarm(
       for (const one of ledger.ancestry(id as RecordId, limit)) part(evidenceJson(one));
       return accept({});
     },
-    replace: async (args) => {
-      const { agent, imageFolder, input } = rolloutArgs.parse(args);
-      return running.replaceAgent(agent, {
+    replace: async (args, part, signal) => {
+      const { agent, imageFolder, input, lease } = rolloutArgs.parse(args);
+      const replaced = await running.replaceAgent(agent, {
         ...(imageFolder !== undefined && { imageFolder }),
         ...(input !== undefined && { input: { path: input.path, follow: input.follow } }),
       });
+      if (!replaced.ok || !lease) return replaced;
+      part(replaced.value);
+      await gone(signal);
+      return running.rollbackAgent(agent);
     },
     /** The span in which a record was refused; nothing when none has come in time. */
     span: async (args) => {
@@ -117,7 +129,7 @@ export async function serveSwarm(
         running.onRefusal((refused) => part({ refused })),
       ];
       part({ size: ledger.size() });
-      await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      await gone(signal);
       for (const stop of stops) stop();
       return accept({});
     },

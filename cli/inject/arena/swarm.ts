@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
 import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import { accept, type Outcome } from '#identity/outcome.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
 import { askControl, type ControlAddress } from '#runtime/control/client.ts';
 import type { Arena, Instant } from '#scenarios/arena.ts';
@@ -64,6 +65,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     }),
   );
   const watch = await watchSwarm(address);
+  const lease = new AbortController();
   const idOf = (presenter: string): string =>
     members.find(({ token }) => token === presenter)?.id ?? presenter;
   const works = () => observeWorksState(observe);
@@ -168,7 +170,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
           runPath,
           sensors: members.filter((_member, index) => agents[index]?.sensor === true),
           members,
-          replace: (agent, rollout) => askControl(address, 'replace', { agent, ...rollout }),
+          replace: (agent, rollout) => leased(address, { agent, ...rollout }, lease.signal),
           rollback: (agent) => askControl(address, 'rollback', { agent }),
           flows: (agent, since, limit) => {
             // A process has a session of its own: what its predecessor said does not count.
@@ -186,6 +188,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
         signal,
       ),
     close: async () => {
+      lease.abort();
       watch.close();
       await options.end?.();
     },
@@ -203,6 +206,18 @@ function namedByAncestry(ancestry: readonly RecordEntry[]): Named | undefined {
     .map(({ record }) => name(record.claims.iss));
   const by = [...new Set(between)].reverse().join(' and ');
   return { id: root.record.claims.iss, by: `its signed reading, by way of ${by}` };
+}
+
+/** Rolls out for as long as this process lives: killed at any moment, it leaves nothing behind. */
+function leased(
+  address: ControlAddress,
+  rollout: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<Outcome<unknown>> {
+  const { promise, resolve } = Promise.withResolvers<Outcome<unknown>>();
+  const part = (value: unknown): void => resolve(accept(value));
+  void askControl(address, 'replace', { ...rollout, lease: true }, part, signal).then(resolve);
+  return promise;
 }
 
 const LOOK_MS = 20;
