@@ -3,6 +3,8 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { BundleSet } from '#identity/svid.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
 import type { LedgerCode } from './codes.ts';
+import type { EvidenceCode } from './evidence/codes.ts';
+import type { NoteCode } from './log/codes.ts';
 import { checkParent } from './parents.ts';
 import { checkPayload, checkSignature, checkSvidTime } from './record/check.ts';
 import { type ParsedRecord, parseRecord } from './record/parse.ts';
@@ -34,7 +36,7 @@ export interface Hop {
   readonly verdict: HopVerdict;
   /** Why it is forged or unverifiable, one line; absent otherwise. */
   readonly reason?: string;
-  readonly code?: LedgerCode;
+  readonly code?: LedgerCode | EvidenceCode | NoteCode;
   /** What it says; absent when it cannot be read. Believe it only with a good verdict. */
   readonly claims?: RecordClaims;
 }

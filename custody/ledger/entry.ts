@@ -106,8 +106,8 @@ export function entryId(entry: LedgerEntry): string {
 const VERSION = 1;
 
 /**
- * The bytes of an entry: canonical JSON, version 1. They are stored as they are, and exactly these
- * bytes are the leaf input of the ledger's Merkle tree (RFC 6962 2.1), so nothing re-encodes them.
+ * The bytes of an entry as they are stored: canonical JSON, version 1. What of it the Merkle tree
+ * commits to is `leafText`, which leaves out what may be withheld.
  */
 export function encodeEntry(entry: LedgerEntry): Uint8Array {
   const { index, at, type } = entry;

@@ -1,0 +1,104 @@
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import {
+  type LogPolicy,
+  openCheckpoint,
+  type SignedCheckpoint,
+  witnessedAt,
+} from '../log/checkpoint.ts';
+import type { NoteCode } from '../log/codes.ts';
+import { sameHash } from '../log/hash.ts';
+import { parseNote } from '../log/note.ts';
+import { rootsFromConsistency, verifyConsistency } from '../log/proof.ts';
+import { openRollover, type Rollover } from '../log/rollover.ts';
+import type { EvidenceCode } from './codes.ts';
+import type { EvidenceCheckpoint } from './format.ts';
+
+/** A tree head that log and witnesses stand behind. */
+export interface WitnessedHead {
+  readonly size: number;
+  readonly root: Uint8Array;
+  /** Trusted time, seconds. */
+  readonly time: number;
+}
+
+export type HeadCode = NoteCode | EvidenceCode;
+
+export interface Heads {
+  rollover(note: string): Outcome<Rollover, HeadCode>;
+  add(checkpoint: EvidenceCheckpoint): Outcome<WitnessedHead, HeadCode>;
+  /** The head of that size, or why there is none. */
+  of(size: number): Outcome<WitnessedHead, HeadCode>;
+  latest(): WitnessedHead | undefined;
+}
+
+/** Follows the heads of one log through a file, under the keys in force at each size. */
+export function createHeads(pinned: LogPolicy): Heads {
+  const policies: Rollover[] = [{ from: 0, policy: pinned }];
+  const heads = new Map<number, Outcome<WitnessedHead, HeadCode>>();
+  let last: SignedCheckpoint | undefined;
+  let latest: WitnessedHead | undefined;
+
+  const policyAt = (size: number): LogPolicy =>
+    policies.findLast(({ from }) => from <= size)?.policy ?? pinned;
+
+  /** From one head of the file to the next: order, and one history. */
+  function checkStep(next: SignedCheckpoint, path: readonly Uint8Array[]) {
+    if (last === undefined) {
+      if (path.length === 0) return undefined;
+      return refuse('EVIDENCE_ORDER' as const, 'the first checkpoint follows from none');
+    }
+    const fork = (detail: string) => refuse('CHECKPOINT_FORK' as const, detail);
+    const from = `the checkpoints of ${last.size} and ${next.size}`;
+    if (next.size === last.size && !sameHash(next.root, last.root)) {
+      return fork(`the log signed two trees of ${next.size} entries`);
+    }
+    if (next.size <= last.size) {
+      return refuse('EVIDENCE_ORDER' as const, `${from} are not in ascending order`);
+    }
+    const claim = { oldSize: last.size, oldRoot: last.root, size: next.size, path };
+    if (verifyConsistency({ ...claim, root: next.root })) return undefined;
+    const roots = rootsFromConsistency(claim);
+    const proven = roots !== undefined && sameHash(roots.root, next.root);
+    return fork(proven ? `${from} have different pasts` : `${from} are not shown to be of one log`);
+  }
+
+  function open(checkpoint: EvidenceCheckpoint, size: number): Outcome<WitnessedHead, HeadCode> {
+    const policy = policyAt(size);
+    const opened = openCheckpoint(checkpoint.note, policy);
+    if (!opened.ok) return opened;
+    const step = checkStep(opened.value, checkpoint.consistency);
+    if (step !== undefined) return step;
+    last = opened.value;
+    const time = witnessedAt(opened.value, policy.quorum);
+    if (!time.ok) return time;
+    const { root } = opened.value;
+    return accept({ size, root, time: time.value });
+  }
+
+  return {
+    rollover(note) {
+      const before = policies.at(-1);
+      const opened = openRollover(note, before?.policy ?? pinned);
+      if (!opened.ok) return opened;
+      if (opened.value.from <= (before?.from ?? 0)) {
+        return refuse('EVIDENCE_ORDER', 'a change of keys is not after the one before it');
+      }
+      policies.push(opened.value);
+      return opened;
+    },
+    add(checkpoint) {
+      // What the note says of its size, before it is believed: under it an entry looks for it.
+      const text = parseNote(checkpoint.note);
+      const size = text.ok ? Number(text.value.text.split('\n')[1]) : Number.NaN;
+      const head = open(checkpoint, size);
+      // Of two heads of one size the first stays: the second is the fault that was just named.
+      if (!heads.has(size)) heads.set(size, head);
+      if (head.ok) latest = head.value;
+      return head;
+    },
+    of: (size) =>
+      heads.get(size) ??
+      refuse('EVIDENCE_CHECKPOINT_MISSING', `there is no checkpoint of ${size} entries`),
+    latest: () => latest,
+  };
+}

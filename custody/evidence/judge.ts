@@ -1,0 +1,143 @@
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { VerifiedSvid } from '#identity/svid.ts';
+import { thumbprintOf, verifyX509Svid } from '#identity/x509/verify.ts';
+import type { Leaf } from '../ledger/leaf.ts';
+import { leafText } from '../ledger/leaf.ts';
+import { leafHash } from '../log/hash.ts';
+import { verifyInclusion } from '../log/proof.ts';
+import { createBatchCache } from '../record/batch.ts';
+import { checkPayload, checkSignature, checkSvidTime, SKEW_SECONDS } from '../record/check.ts';
+import { type ParsedRecord, parseRecord } from '../record/parse.ts';
+import { createSvidCache, type SvidCache } from '../svid-cache.ts';
+import type { EvidenceEntry } from './format.ts';
+import type { Heads, WitnessedHead } from './heads.ts';
+import { bundlesAt, rootChanges, type Trust } from './trust.ts';
+import type { FaultCode } from './verdict.ts';
+
+/** A key may have been stolen after its SVID ended; what is witnessed later proves nothing. */
+export const LATEST_AFTER_END_SECONDS = 10;
+
+type Verdict<T = void> = Outcome<T, FaultCode>;
+
+export interface Judge {
+  /** Remembers a chain for the records that its leaf signed. */
+  addChain(chain: readonly Uint8Array[]): void;
+  /** Is the entry where it says in a witnessed tree? Proves nothing of what the entry says. */
+  judgeEntry(entry: EvidenceEntry): Verdict<WitnessedHead>;
+  /** Everything about one record but its causes. */
+  judgeRecord(
+    entry: EvidenceEntry,
+    leaf: Extract<Leaf, { readonly jws: string }>,
+    head: Verdict<WitnessedHead>,
+  ): Judged;
+}
+
+export interface Judged {
+  /** What it says, where it can be read at all. */
+  readonly record?: ParsedRecord;
+  readonly svid?: VerifiedSvid;
+  readonly verdict: Verdict;
+}
+
+/** Chains of certificates, by the hash of their leaf. */
+const MAX_CHAINS = 65_536;
+
+/** Judges entries one by one; what it keeps between them is chains and what they verified to. */
+export function createJudge(trust: Trust, heads: Heads): Judge {
+  const chains = new Map<string, readonly Uint8Array[]>();
+  const changes = rootChanges(trust.roots);
+  const epochs = new Map<number, SvidCache>();
+  const batches = createBatchCache();
+  const members = trust.members && new Set(trust.members);
+
+  /** Verified chains, per period in which the same roots are in force. */
+  function svidsAt(time: number): SvidCache {
+    const epoch = changes.filter((change) => change <= time).length;
+    const known = epochs.get(epoch);
+    if (known !== undefined) return known;
+    const bundles = bundlesAt(trust.roots, time);
+    const cache = createSvidCache({ verify: (chain, at) => verifyX509Svid(chain, bundles, at) });
+    epochs.set(epoch, cache);
+    return cache;
+  }
+
+  function check(
+    entry: EvidenceEntry,
+    record: ParsedRecord,
+    svid: Verdict<VerifiedSvid>,
+    head: Verdict<WitnessedHead>,
+  ): Verdict {
+    if (!svid.ok) return svid;
+    const { claims } = record;
+    const authentic = firstRefusal(
+      () => checkSignature(record, svid.value, batches),
+      () => checkSvidTime(svid.value, claims.iat),
+      () => (entry.opened === undefined ? accept(undefined) : checkPayload(record, entry.opened)),
+      () => checkSubmitter(entry.leaf, record),
+      () => head,
+    );
+    if (authentic !== undefined) return authentic;
+    if (!head.ok) return head;
+    if (members !== undefined && !members.has(claims.iss)) {
+      return refuse('EVIDENCE_NOT_MEMBER', 'the sender is not among the pinned members');
+    }
+    return checkTime(record, svid.value, head.value);
+  }
+
+  return {
+    addChain(chain) {
+      const [leaf] = chain;
+      if (leaf !== undefined && chains.size < MAX_CHAINS) chains.set(thumbprintOf(leaf), chain);
+    },
+    judgeEntry({ leaf, size, path }) {
+      const head = heads.of(size);
+      if (!head.ok) return head;
+      const claim = { leaf: leafHash(leafText(leaf)), index: leaf.index, size, path };
+      if (verifyInclusion(claim, head.value.root)) return head;
+      return refuse('EVIDENCE_NOT_IN_LEDGER', `entry ${leaf.index} is not in the witnessed ledger`);
+    },
+    judgeRecord(entry, leaf, head) {
+      const parsed = parseRecord(leaf.jws);
+      if (!parsed.ok) return { verdict: parsed };
+      const record = parsed.value;
+      const { iat } = record.claims;
+      if (record.id !== entry.id) {
+        const detail = 'the text is not the one that its id names';
+        return { record, verdict: refuse('RECORD_SIGNATURE_INVALID', detail) };
+      }
+      // A root that was given up must not vouch for what was witnessed after that.
+      const latest = head.ok ? head.value.time - LATEST_AFTER_END_SECONDS : iat;
+      const svid = svidsAt(Math.max(iat, latest)).resolve(
+        record.thumbprint,
+        chains.get(record.thumbprint),
+        new Date(iat * 1000),
+      );
+      const verdict = check(entry, record, svid, head);
+      return { record, verdict, ...(svid.ok && { svid: svid.value }) };
+    },
+  };
+}
+
+function firstRefusal(...checks: readonly (() => Verdict<unknown>)[]) {
+  for (const check of checks) {
+    const verdict = check();
+    if (!verdict.ok) return verdict;
+  }
+  return undefined;
+}
+
+/** The ledger lets nobody enter another's record; an entry that says so is the ledger's lie. */
+function checkSubmitter(leaf: Leaf, { claims }: ParsedRecord): Verdict {
+  if ('by' in leaf && leaf.by === claims.iss) return accept(undefined);
+  return refuse('LEDGER_NOT_OWN_RECORD', 'the entry names another submitter than the sender');
+}
+
+/** Time is the witnesses', never "now", and never what ledger or sender say it is. */
+function checkTime({ claims }: ParsedRecord, svid: VerifiedSvid, { time }: WitnessedHead): Verdict {
+  if (claims.iat > time + SKEW_SECONDS) {
+    return refuse('RECORD_FROM_FUTURE', 'issued after the checkpoint that holds it was witnessed');
+  }
+  const late = time - Math.floor(svid.notAfter.getTime() / 1000);
+  if (late <= LATEST_AFTER_END_SECONDS) return accept(undefined);
+  return refuse('EVIDENCE_WITNESSED_LATE', `first witnessed ${late} s after the SVID ended`);
+}

@@ -1,0 +1,138 @@
+import type { Refused } from '#identity/outcome.ts';
+import { openStatement } from '../log/statement.ts';
+import type { EvidenceEntry, EvidenceHeader, EvidencePart } from './format.ts';
+import { createHeads } from './heads.ts';
+import { createIssuances } from './issuances.ts';
+import { createJudge } from './judge.ts';
+import { createRecords } from './records.ts';
+import type { Trust } from './trust.ts';
+import {
+  type EvidenceVerdict,
+  type Fault,
+  type FaultCode,
+  type Overall,
+  verdictOf,
+} from './verdict.ts';
+
+export interface EvidenceVerifier {
+  /** The parts of a file in its order, the header first. */
+  add(part: EvidencePart): void;
+  /** The file cannot be read further. */
+  malformed(refused: Refused<FaultCode>): void;
+  finish(): EvidenceVerdict;
+}
+
+const MAX_FAULTS = 100;
+
+/** Takes a file part by part and keeps of each entry only what others are compared with. */
+export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
+  const heads = createHeads(trust.log);
+  const judge = createJudge(trust, heads);
+  const issuances = createIssuances(trust.issuance);
+  const records = createRecords();
+  const faults: Fault[] = [];
+  const beside = { refusal: 0, equivocation: 0, statement: 0 };
+  let header: EvidenceHeader | undefined;
+  let broken = false;
+  let count = 0;
+  let from = 0;
+  /** The index that must come next in a range; else the least that may. */
+  let next = 0;
+
+  const fault = ({ code, detail }: Refused<FaultCode>, index?: number): void => {
+    faults.push({ code, detail, ...(index !== undefined && { index }) });
+  };
+  const gap = (begin: number, end: number): void => {
+    const detail = end - begin === 1 ? `entry ${begin} is` : `entries ${begin} to ${end - 1} are`;
+    faults.push({ code: 'EVIDENCE_GAP', detail: `${detail} missing`, index: begin });
+  };
+
+  function addHeader(given: EvidenceHeader): void {
+    header = given;
+    next = given.range?.from ?? 0;
+    if (given.origin === trust.log.origin) return;
+    const detail = 'the evidence is of another ledger than the one pinned';
+    faults.push({ code: 'EVIDENCE_ORIGIN_MISMATCH', detail });
+  }
+
+  function checkOrder(index: number): void {
+    if (count === 0) from = index;
+    const range = header?.range;
+    if (index < next || (range !== undefined && index >= range.to)) {
+      faults.push({ code: 'EVIDENCE_ORDER', detail: `entry ${index} stands out of order`, index });
+    } else if (range !== undefined && index > next) gap(next, index);
+    next = Math.max(next, index + 1);
+    count += 1;
+  }
+
+  function addEntry(entry: EvidenceEntry): void {
+    const { leaf } = entry;
+    checkOrder(leaf.index);
+    const head = judge.judgeEntry(entry);
+    switch (leaf.type) {
+      case 'record':
+        records.add(entry, judge.judgeRecord(entry, leaf, head), header?.action !== undefined);
+        return;
+      case 'equivocation': {
+        const { verdict } = judge.judgeRecord(entry, leaf, head);
+        if (!verdict.ok) fault(verdict, leaf.index);
+        break;
+      }
+      case 'statement': {
+        const { keys, required } = trust.issuance ?? { keys: [], required: 0 };
+        const statement = openStatement(leaf.note, keys, required);
+        if (!statement.ok) fault(statement, leaf.index);
+        else if (head.ok) issuances.add(statement.value, leaf.index);
+        break;
+      }
+      case 'refusal':
+        break;
+      default:
+        leaf satisfies never;
+    }
+    if (head.ok) beside[leaf.type] += 1;
+    else if (leaf.type !== 'equivocation') fault(head, leaf.index);
+  }
+
+  return {
+    add(part) {
+      if (part.kind === 'header') addHeader(part.header);
+      else if (part.kind === 'chain') judge.addChain(part.chain);
+      else if (part.kind === 'entry') addEntry(part.entry);
+      else {
+        const added =
+          part.kind === 'rollover' ? heads.rollover(part.note) : heads.add(part.checkpoint);
+        if (!added.ok) fault(added);
+      }
+    },
+    malformed(refused) {
+      broken = true;
+      fault(refused);
+    },
+    finish() {
+      const range = header?.range;
+      if (range !== undefined && next < range.to) gap(next, range.to);
+      const judged = records.finish(header?.action, (one) => issuances.judge(one));
+      const all = [...faults, ...judged.faults];
+      if (count === 0 && header?.action === undefined && !broken) {
+        all.push({ code: 'EVIDENCE_RECORD_MISSING', detail: 'the file holds no entry' });
+      }
+      const witnessed = heads.latest();
+      return {
+        overall: broken ? 'malformed' : overallOf(all),
+        ...(judged.ancestry && { ancestry: judged.ancestry }),
+        counts: judged.counts,
+        faults: all.slice(0, MAX_FAULTS),
+        faultCount: all.length,
+        entries: { count, from, to: count === 0 ? from : next },
+        ...(witnessed && { witnessed: { size: witnessed.size, time: witnessed.time } }),
+        beside,
+      };
+    },
+  };
+}
+
+function overallOf(faults: readonly Fault[]): Overall {
+  if (faults.length === 0) return 'proven';
+  return faults.some((fault) => verdictOf(fault) === 'forged') ? 'forged' : 'unverifiable';
+}

@@ -1,0 +1,78 @@
+import type { LedgerEntry } from '../ledger/entry.ts';
+import { type Leaf, leafOf } from '../ledger/leaf.ts';
+import { parseCheckpoint } from '../log/checkpoint.ts';
+import type { MerkleTree } from '../log/merkle.ts';
+import { parseNote } from '../log/note.ts';
+import type { RecordId } from '../record.ts';
+import type { EvidenceEntry, EvidenceHeader, EvidencePart } from './format.ts';
+
+export type ExportedEntry = LedgerEntry | Extract<Leaf, { readonly type: 'statement' }>;
+
+export interface EvidenceSource {
+  readonly header: EvidenceHeader;
+  /** Ascending by index, each once. */
+  readonly entries: Iterable<ExportedEntry>;
+  /** Over all entries of the ledger, at least up to the last checkpoint. */
+  readonly tree: Pick<MerkleTree, 'inclusion' | 'consistency'>;
+  /** Signed and cosigned notes, ascending by size. */
+  readonly checkpoints: readonly string[];
+  /** Changes of keys, oldest first. */
+  readonly rollovers?: readonly string[];
+  /** DER, leaf first. */
+  readonly chainOf: (thumbprint: string) => readonly Uint8Array[] | undefined;
+  /** Payloads that are not to be shown; the records stay verifiable. */
+  readonly withhold?: (id: RecordId) => boolean;
+}
+
+/**
+ * The parts of an evidence file. Each entry is proven in the first checkpoint that covers it,
+ * because the time of that one is when it was witnessed.
+ */
+export function* evidenceParts(source: EvidenceSource): Generator<EvidencePart> {
+  const { tree, chainOf, withhold } = source;
+  yield { kind: 'header', header: source.header };
+  for (const note of source.rollovers ?? []) yield { kind: 'rollover', note };
+  const heads = source.checkpoints.map((note) => ({ note, size: sizeOf(note) }));
+  const shown = new Set<string>();
+  let at = 0;
+  let written = 0;
+  for (const entry of source.entries) {
+    while ((heads[at]?.size ?? Number.POSITIVE_INFINITY) <= entry.index) at += 1;
+    const head = heads[at];
+    if (head !== undefined && head.size !== written) {
+      const consistency = written === 0 ? [] : tree.consistency(written, head.size);
+      yield { kind: 'checkpoint', checkpoint: { note: head.note, consistency } };
+      written = head.size;
+    }
+    const thumbprint = 'record' in entry ? entry.record.thumbprint : undefined;
+    const chain = thumbprint === undefined ? undefined : chainOf(thumbprint);
+    if (thumbprint !== undefined && chain !== undefined && !shown.has(thumbprint)) {
+      shown.add(thumbprint);
+      yield { kind: 'chain', chain };
+    }
+    // Not covered yet: it goes along unproven, and the verdict says so.
+    const size = head?.size ?? 0;
+    const path = size === 0 ? [] : tree.inclusion(entry.index, size);
+    yield { kind: 'entry', entry: { ...carried(entry, withhold), size, path } };
+  }
+}
+
+function carried(
+  entry: ExportedEntry,
+  withhold: EvidenceSource['withhold'],
+): Pick<EvidenceEntry, 'id' | 'leaf' | 'opened'> {
+  if (entry.type === 'statement') return { leaf: entry };
+  const leaf = leafOf(entry);
+  if (entry.type === 'refusal') return { leaf };
+  const { payload, salt, record } = entry;
+  const hidden = payload === undefined || withhold?.(record.id) === true;
+  return { id: record.id, leaf, ...(!hidden && { opened: { payload, salt } }) };
+}
+
+/** @throws Error when it is not a checkpoint: whoever exports has stored it. */
+function sizeOf(note: string): number {
+  const parsed = parseNote(note);
+  const checkpoint = parsed.ok ? parseCheckpoint(parsed.value.text) : parsed;
+  if (!checkpoint.ok) throw new Error(`evidence: a stored checkpoint is ${checkpoint.detail}`);
+  return checkpoint.value.size;
+}

@@ -1,0 +1,269 @@
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { formatTrust, parseTrust, type Trust } from '#custody/evidence/trust.ts';
+import { verifyEvidence } from '#custody/evidence/verify.ts';
+import type { NoteSigner } from '#custody/log/keys.ts';
+import { openRollover, type Rollover, signRollover } from '#custody/log/rollover.ts';
+import { openStatement, type Statement, signStatement } from '#custody/log/statement.ts';
+import { createStory } from '../ledger/support.ts';
+import { logSigner, noteSigner, witnessSigners } from '../log/support.ts';
+import { createTestSwarm, IDS, type Name, type TestSwarm, testClock } from '../support.ts';
+import {
+  bytesOf,
+  codes,
+  createCase,
+  createEvidenceLedger,
+  hops,
+  policy,
+  trustOf,
+} from './support.ts';
+
+let swarm: TestSwarm;
+let trust: Trust;
+const START = Math.floor(Date.now() / 1000) * 1000;
+beforeAll(async () => {
+  swarm = await createTestSwarm({ clock: testClock(START) });
+  trust = trustOf(swarm);
+});
+beforeEach(() => swarm.clock.advance(START - swarm.clock()));
+const judge = (text: string, by = trust) => verifyEvidence(bytesOf(text), by);
+
+const issuers = [noteSigner('city.example/issuer'), noteSigner('city.example/launcher')];
+const issuance = {
+  keys: issuers.map(({ verifier }) => verifier),
+  required: 2,
+  bootstrap: [],
+};
+
+describe('the trust file', () => {
+  it('is read as it is written, and shows fingerprints to compare', () => {
+    const full = {
+      ...trust,
+      issuance: { ...issuance, bootstrap: [IDS.mcp] },
+      members: [IDS.action],
+    };
+    const [root] = trust.roots;
+    if (root === undefined) return;
+    const bounded = { ...full, roots: [{ ...root, from: 5, until: 9 }] };
+    for (const one of [trust, full, bounded]) {
+      const text = formatTrust(one);
+      const parsed = parseTrust(text);
+      expect(parsed.ok && formatTrust(parsed.value)).toBe(text);
+      expect(parsed.ok && parsed.value.roots).toEqual(one.roots);
+    }
+    expect(formatTrust(trust)).toContain(swarm.ca.bundle.authorities[0]?.fingerprint256);
+  });
+
+  const changed = (change: (json: Record<string, never>) => void): string => {
+    const json = JSON.parse(formatTrust({ ...trust, issuance }));
+    change(json);
+    return JSON.stringify(json);
+  };
+  type Json = { v: number; roots: Record<string, unknown>[]; log: Record<string, unknown> } & {
+    issuance: Record<string, unknown>;
+  };
+  it.each<[string, (json: Json) => void]>([
+    ['another version', (json) => Object.assign(json, { v: 2 })],
+    ['a member that is not known', (json) => Object.assign(json, { x: 1 })],
+    ['no root', (json) => json.roots.splice(0)],
+    [
+      'a root that is no certificate',
+      (json) => Object.assign(json.roots[0] ?? {}, { certificate: 'AAAA' }),
+    ],
+    [
+      'a fingerprint of another',
+      (json) => Object.assign(json.roots[0] ?? {}, { fingerprint: 'AA:BB' }),
+    ],
+    ['no key of the log', (json) => Object.assign(json.log, { keys: [] })],
+    ['a quorum of none', (json) => Object.assign(json.log, { quorum: 0 })],
+    ['a quorum of more than there are', (json) => Object.assign(json.log, { quorum: 4 })],
+    [
+      'a witness twice',
+      (json) =>
+        Object.assign(json.log, { witnesses: [json.log.witnesses, json.log.witnesses].flat() }),
+    ],
+    [
+      'a log key as witness',
+      (json) => Object.assign(json.log, { witnesses: json.log.keys, quorum: 1 }),
+    ],
+    [
+      'a key with another id',
+      (json) =>
+        Object.assign(json.log, { keys: [`${logSigner.verifier.vkey}`.replace('+', '+0')] }),
+    ],
+    [
+      'more issuers required than there are',
+      (json) => Object.assign(json.issuance, { required: 3 }),
+    ],
+    ['a member that is no SPIFFE ID', (json) => Object.assign(json, { members: ['x'] })],
+  ])('with %s is refused', (_name, change) => {
+    expect(parseTrust(changed(change as never))).toMatchObject({ code: 'TRUST_INVALID' });
+    expect(parseTrust(changed(() => {}))).toMatchObject({ ok: true });
+  });
+
+  it('that is no JSON, or too large, is refused', () => {
+    expect(parseTrust('{')).toMatchObject({ code: 'TRUST_INVALID' });
+    expect(parseTrust(`"${'x'.repeat(1 << 20)}"`)).toMatchObject({ code: 'TRUST_INVALID' });
+  });
+});
+
+describe('keys that roll over', () => {
+  const newLog = noteSigner(policy.origin, 'note', 'second');
+  const newWitness = noteSigner('city.example/w4', 'cosignature');
+  const [w1, w2, w3] = witnessSigners as [NoteSigner, NoteSigner, NoteSigner];
+  const next: Rollover = {
+    from: 4,
+    policy: {
+      ...policy,
+      log: [newLog.verifier],
+      witnesses: [w2.verifier, w3.verifier, newWitness.verifier],
+    },
+  };
+  const all = [logSigner, w1, w2, newLog, newWitness];
+  const opened = (signers: readonly NoteSigner[], change = next) => {
+    const result = openRollover(signRollover(change, signers, START / 1000), policy);
+    return result.ok ? 'ok' : result.code;
+  };
+
+  it('are taken when the old log, the old quorum and every new key agree', () => {
+    expect(opened(all)).toBe('ok');
+    for (const missing of all) {
+      expect(opened(all.filter((one) => one !== missing))).toBe('ROLLOVER_REFUSED');
+    }
+    const other = { ...next, policy: { ...next.policy, origin: 'city.example/x' } };
+    expect(opened(all, other)).toBe('ROLLOVER_REFUSED');
+  });
+
+  it('are refused when altered or malformed', () => {
+    const note = signRollover(next, all, START / 1000);
+    const cases: readonly (readonly [string, string])[] = [
+      [note.replace('from 4', 'from 2'), 'NOTE_SIGNATURE_INVALID'],
+      [note.replace('quorum 2', 'quorum 1'), 'NOTE_SIGNATURE_INVALID'],
+      [note.replace('from 4', 'from 04'), 'ROLLOVER_MALFORMED'],
+      [note.replace('quorum 2', 'quorum 4'), 'ROLLOVER_MALFORMED'],
+      [note.replace('/v1', '/v2'), 'ROLLOVER_MALFORMED'],
+      [note.replace('\nwitness ', '\nlog '), 'ROLLOVER_MALFORMED'],
+      ['x', 'NOTE_MALFORMED'],
+    ];
+    for (const [altered, code] of cases)
+      expect(openRollover(altered, policy)).toMatchObject({ code });
+  });
+
+  it('let one pin verify before and after; each key only where it was in force', async () => {
+    const made = await createCase(swarm);
+    made.witness();
+    await made.submit(made.story.read('after'), 'after');
+    made.witness({ log: newLog, by: [w3, newWitness] });
+    const rollovers = [signRollover(next, all, START / 1000)];
+    const range = { from: 0, to: 4 };
+    const text = made.file({ range }, { rollovers });
+    expect(judge(text)).toMatchObject({ overall: 'proven', counts: { genuine: 4 } });
+    const without = judge(made.file({ range }));
+    expect(without.overall).toBe('forged');
+    expect(codes(without)).toContain('NOTE_UNSIGNED');
+    // The key that was given up signs no more, though witnesses went along.
+    made.checkpoints.pop();
+    made.witness({ log: logSigner, by: [w2, w3] });
+    expect(codes(judge(made.file({ range }, { rollovers })))).toContain('NOTE_UNSIGNED');
+    const twice = judge(made.file({ range }, { rollovers: [...rollovers, ...rollovers] }));
+    expect(codes(twice)).toContain('EVIDENCE_ORDER');
+  });
+});
+
+describe('certificates that the ledger shows as issued', () => {
+  const issued = (name: Name, more: Partial<Statement> = {}): Statement => {
+    const { id, thumbprint, serial } = swarm.svid(name);
+    const statement = {
+      kind: 'issuance' as const,
+      id,
+      thumbprint,
+      serial,
+      nbf: 1,
+      exp: 2,
+      selectors: ['unix:uid:1'],
+    };
+    return { ...statement, ...more } as Statement;
+  };
+  const say = (statement: Statement, signers = issuers) => signStatement(statement, signers);
+  const all: readonly Name[] = ['sensor', 'analyzer', 'action'];
+
+  async function story(before: readonly string[], after: readonly string[] = []) {
+    const made = createEvidenceLedger(swarm);
+    for (const note of before) made.state(note);
+    const read = createStory(swarm).read();
+    await made.submit(read, 'reading');
+    for (const note of after) made.state(note);
+    made.witness();
+    return judge(made.file({ action: read.id }), { ...trust, issuance });
+  }
+
+  it('are genuine when both issuers entered them before their first record', async () => {
+    expect(await story(all.map((name) => say(issued(name))))).toMatchObject({
+      overall: 'proven',
+      beside: { statement: 3 },
+    });
+  });
+
+  it.each<[string, () => [readonly string[], readonly string[]], string]>([
+    ['never entered', () => [[say(issued('action'))], []], 'EVIDENCE_ISSUANCE_MISSING'],
+    ['entered only after', () => [[], [say(issued('sensor'))]], 'EVIDENCE_ISSUANCE_MISSING'],
+    [
+      'entered for another identity',
+      () => [[say(issued('sensor', { id: IDS.mcp }))], []],
+      'EVIDENCE_ISSUANCE_MISSING',
+    ],
+    [
+      'entered by one of two issuers',
+      () => [[say(issued('sensor'), issuers.slice(0, 1))], []],
+      'NOTE_UNSIGNED',
+    ],
+    [
+      'revoked before',
+      () => {
+        const { thumbprint } = swarm.svid('sensor');
+        return [
+          [say(issued('sensor')), say({ kind: 'revocation', thumbprint, reason: 'stolen' })],
+          [],
+        ];
+      },
+      'RECORD_SVID_REVOKED',
+    ],
+  ])('are not when %s', async (_name, notes, code) => {
+    const verdict = await story(...notes());
+    expect(verdict.overall).not.toBe('proven');
+    expect(codes(verdict)).toContain(code);
+  });
+
+  it('stand when revoked after, and need no entry when pinned as bootstrap or not asked for', async () => {
+    const { thumbprint } = swarm.svid('sensor');
+    const revoked = say({ kind: 'revocation', thumbprint, reason: 'stolen' });
+    expect((await story([say(issued('sensor'))], [revoked])).overall).toBe('proven');
+    const made = await createCase(swarm);
+    made.witness();
+    const text = made.file({ action: made.act.id });
+    expect(judge(text).overall).toBe('proven');
+    expect(hops(judge(text, { ...trust, issuance }))).toEqual(
+      Array(3).fill('unverifiable EVIDENCE_ISSUANCE_MISSING'),
+    );
+    const bootstrap = { ...trust, issuance: { ...issuance, bootstrap: Object.values(IDS) } };
+    expect(judge(text, bootstrap).overall).toBe('proven');
+  });
+
+  it('are stated in one form only', () => {
+    const note = say(issued('sensor'));
+    expect(openStatement(note, issuance.keys, 2)).toEqual({ ok: true, value: issued('sensor') });
+    for (const altered of [
+      note.replace('/v1', '/v2'),
+      note.replace('\nissuance\n', '\nrevocation\n'),
+      note.replace('"exp":2', '"exp": 2'),
+      note.replace('"exp":2', '"exp":0'),
+      note.replace('"exp":2,', ''),
+    ]) {
+      expect(openStatement(altered, issuance.keys, 2)).toMatchObject({
+        code: 'STATEMENT_MALFORMED',
+      });
+    }
+    expect(openStatement(note.replace('"exp":2', '"exp":3'), issuance.keys, 2)).toMatchObject({
+      code: 'NOTE_SIGNATURE_INVALID',
+    });
+  });
+});
