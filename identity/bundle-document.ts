@@ -25,8 +25,15 @@ const X509_USE = 'x509-svid';
 const JWT_USE = 'jwt-svid';
 const MAX_SEQUENCE = 2n ** 64n - 1n;
 
-/** Where a bundle says nothing, consumers look again after five minutes (Bundle 6.1), in seconds. */
-export const DEFAULT_REFRESH_SECONDS = 300;
+/** Where a bundle says nothing: five minutes, so that a revoked key is not trusted for long. */
+const DEFAULT_REFRESH_SECONDS = 300;
+/** A hint of 0 is no invitation to ask without a pause. */
+const MIN_REFRESH_SECONDS = 1;
+
+/** After how many seconds a consumer looks for a newer bundle (Trust Domain and Bundle 4.1.2, 6.1). */
+export function refreshSeconds({ refreshHint = DEFAULT_REFRESH_SECONDS }: SpiffeBundle): number {
+  return Math.max(refreshHint, MIN_REFRESH_SECONDS);
+}
 
 /**
  * Reads a SPIFFE bundle document (Trust Domain and Bundle 4) as that of `trustDomain`, which the

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import {
   readBundleDocument,
   readBundleMap,
+  refreshSeconds,
   type SpiffeBundle,
   writeBundleDocument,
 } from '#identity/bundle-document.ts';
@@ -105,6 +106,12 @@ describe('a bundle document', () => {
     expect(withHint(0)).toEqual([0, 0]);
     for (const bad of [-1, 1.5, '300', null]) expect(withHint(bad)).toBe('BUNDLE_MALFORMED');
     expect(held({ keys: [] })).not.toHaveProperty('sequence');
+  });
+
+  test('without a hint a consumer looks again after five minutes, never without a pause (B-07)', () => {
+    expect(refreshSeconds(held({ keys: [] }))).toBe(300);
+    expect(refreshSeconds(held({ keys: [], spiffe_refresh_hint: 60 }))).toBe(60);
+    expect(refreshSeconds(held({ keys: [], spiffe_refresh_hint: 0 }))).toBe(1);
   });
 
   test('the two kinds stay apart: each key counts for its own use (B-02, C-06)', () => {

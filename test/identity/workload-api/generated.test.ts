@@ -59,7 +59,7 @@ const STANDARD = {
 };
 
 describe('the service of the standard (E-09)', () => {
-  test('has no package, and exactly its methods', () => {
+  test('has no package, and exactly its methods (E-07, A-01)', () => {
     expect(SpiffeWorkloadAPI.typeName).toBe('SpiffeWorkloadAPI');
     const methods = SpiffeWorkloadAPI.methods.map(
       ({ name, methodKind }) => `${name} ${methodKind}`,
