@@ -12,7 +12,8 @@ export interface ControlOff {
 
 /**
  * No branch of the product turns a control off: the images of such a swarm are bundled with one
- * module of `cli/wiring/` exchanged for the one of the same name in `cli/wiring/off/`.
+ * module of `cli/wiring/` exchanged for the one of the same name in `cli/wiring/off/`. The supervisor
+ * is no image: what it receives itself goes through the real door in every wiring.
  */
 export const CONTROLS: Readonly<Record<Control, ControlOff>> = {
   P: {
@@ -29,7 +30,7 @@ export const CONTROLS: Readonly<Record<Control, ControlOff>> = {
   },
   S: {
     title: 'message signature',
-    off: 'the sender is whoever the subject names: neither certificate, signature, audience, sequence nor freshness of a record is checked, and the ledger does not compare its subject with its signer',
+    off: 'the sender is whoever the subject names: of a record no more than its form is checked; the ledger still verifies who signed, and takes it whomever the signed subject names',
     module: 'cli/wiring/door.ts',
     by: 'cli/wiring/off/door.ts',
   },

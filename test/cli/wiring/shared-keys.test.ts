@@ -176,6 +176,25 @@ describe('a swarm with one shared key', () => {
     expect(existsSync(second.observe)).toBe(false);
   });
 
+  test('a start that is given up leaves nothing, and its folder can be used again', async () => {
+    const given = {
+      file: swarmFile(place.path, AGENTS),
+      inputs: [],
+      runPath: join(place.path, 'given-up'),
+      runId: 'given-up',
+      natsServer: natsServer(),
+    };
+    const abort = new AbortController();
+    const started = startSharedKeys({ ...given, signal: abort.signal });
+    const log = join(given.runPath, 'messages.log');
+    await until(() => existsSync(log) || undefined);
+    abort.abort();
+    await expect(started).rejects.toThrow(/stopp/);
+    expect(existsSync(join(given.runPath, 'nats', 'nats-server.conf'))).toBe(false);
+    const missing = startSharedKeys({ ...given, natsServer: '/nowhere/nats-server' });
+    await expect(missing).rejects.toThrow(/nats/);
+  });
+
   test('ends with its supervisor, also when that is killed', async () => {
     const program = join(CHECKOUT, 'test/cli/wiring/programs/shared-keys.ts');
     const file = swarmFile(place.path, [ANALYZER, ACTION]);
