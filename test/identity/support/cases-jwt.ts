@@ -106,6 +106,8 @@ export function jwtCases(keys: VectorKeys): readonly JwtCase[] {
   const none = `${part({ alg: 'none', kid: 'k1' })}.${part(CLAIMS)}.`;
   add('JWT_ALGORITHM_NOT_ALLOWED', 'alg-none-unsigned', 'JV-01 J-03', none);
   algorithm('alg-none-signed', 'none');
+  const garbage = `${part({ alg: 'HS256', kid: 'k1', crit: ['x'] })}.!.!`;
+  add('JWT_ALGORITHM_NOT_ALLOWED', 'alg-judged-before-the-rest', 'JV-01', garbage);
   const eddsa = jws('EdDSA', keys.ed25519.privateKey, { alg: 'EdDSA', kid: 'ed25519' }, CLAIMS);
   add('JWT_ALGORITHM_NOT_ALLOWED', 'alg-EdDSA', 'JV-01 J-03', eddsa);
 

@@ -202,6 +202,21 @@ export async function pathVectors(): Promise<readonly Case[]> {
     { openssl: undefined },
   );
 
+  const loosely = withExtensions(constrained.der, root.privateKey, (all) => [
+    ...all,
+    extension(NAME_CONSTRAINTS, limits),
+  ]);
+  push(
+    'SVID_CRITICAL_EXTENSION',
+    'name-constraints-not-critical',
+    'X-08',
+    [await leafOf(constrained), loosely],
+    { openssl: undefined },
+  );
+  // Whoever holds an authority's key is everybody already; its certificate still names no workload.
+  push('SVID_LEAF_IS_CA', 'the-authority-itself', 'X-04', [root], { openssl: undefined });
+  push('SVID_LEAF_IS_CA', 'an-intermediate-itself', 'X-04', [middle], { openssl: undefined });
+
   const short = await createRoot(TRUST_DOMAIN, { pathLength: 0 });
   const shortOnly = { [TRUST_DOMAIN]: [short] };
   push('OK', 'path-length-0', 'X-05', [await leafOf(short)], { bundles: shortOnly });
