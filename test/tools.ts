@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { TOOLS } from '#runtime/tools/catalog.mjs';
@@ -52,4 +53,26 @@ export async function opa(skip: (reason: string) => never): Promise<string> {
   const reason = `${name} ${exactly} is not here; 'npm test' fetches it where it can`;
   if (process.env.CI) throw new Error(reason);
   return skip(reason);
+}
+
+/**
+ * Path of a Jaeger 2 for the tests that ask the real one; without it they are skipped, on CI too: it
+ * is built from two thousand packages.
+ */
+export async function jaeger(skip: (reason: string) => never): Promise<string> {
+  const toolsFolder = join(ROOT, '.swarmproof', 'tools');
+  const found = await locate(TOOLS.jaeger, { toolsFolder, environment: process.env });
+  if (found.ok) return found.path;
+  return skip("jaeger is not here; 'node runtime/tools/prepare.mjs --for jaeger' builds it");
+}
+
+/** How Docker Compose is called here, if it is here: as a program or as Docker's plugin. */
+export function compose(): readonly [program: string, ...args: string[]] | undefined {
+  const named = process.env.SWARMPROOF_DOCKER_COMPOSE;
+  const candidates = [...(named ? [[named]] : []), ['docker-compose'], ['docker', 'compose']];
+  for (const [program = '', ...args] of candidates) {
+    const asked = spawnSync(program, [...args, 'version'], { stdio: 'ignore' });
+    if (asked.status === 0) return [program, ...args];
+  }
+  return undefined;
 }

@@ -2,7 +2,7 @@ import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import { searchLink, traceLink } from '#observability/links.ts';
 import type { FoundSpan } from '#observability/span-index.ts';
 import type { RunningSwarm } from '../wiring/swarm.ts';
-import { isDenial, refusalOf } from './entries.ts';
+import { refusalOf } from './entries.ts';
 
 /** What links are made from: the spans that passed, and whose tokens stand in refusals. */
 export interface Traced {
@@ -20,28 +20,29 @@ export interface Traced {
 const WAIT_MS = 3000;
 
 /**
- * The link that opens the span of a refusal, or of a service's denial. A refusal of no record, as the
- * broker's is, has no span: then the search for what its presenter did. Undefined where neither is.
+ * The link that opens the span of a refusal, or of what a service refused or failed to do. A refusal
+ * of no record, as the broker's is, has no span: then the search for what its presenter did.
+ * Undefined where neither is.
  */
 export async function linkOf(
   entry: LedgerEntry,
   jaeger: string,
   traced: Traced,
 ): Promise<string | undefined> {
-  const refusal = refusalOf(entry);
-  if (refusal === undefined && !isDenial(entry)) return undefined;
   const span = await firstError(recordsOf(entry), traced.traces);
   if (span !== undefined) return traceLink(jaeger, span);
-  const who = traced.swarm.members.find(({ token }) => token === refusal?.presented_by);
+  const by = refusalOf(entry)?.presented_by;
+  const who = traced.swarm.members.find(({ id, token }) => token === by || id === by);
   if (who === undefined) return undefined;
   return searchLink(jaeger, { service: who.role, tags: { 'spiffe.id': who.id } });
 }
 
 /** The records that were refused: the one that a refusal names, or those that an answer answers. */
 function recordsOf(entry: LedgerEntry): readonly string[] {
-  const refused = refusalOf(entry)?.record;
-  if (refused !== undefined) return [refused];
-  return isDenial(entry) ? entry.record.claims.par : [];
+  const refusal = refusalOf(entry);
+  if (refusal !== undefined) return refusal.record === undefined ? [] : [refusal.record];
+  if (entry.type !== 'record' || entry.record.claims.knd !== 'tool.result') return [];
+  return entry.record.claims.par;
 }
 
 async function firstError(
