@@ -18,7 +18,7 @@ const DOOR = 'bus/door.ts';
  */
 const WITHOUT_PROOF: Readonly<Record<string, string>> = {
   'cli/wiring/off/door.ts': 'message signature is off: the sender is whoever the subject names',
-  'cli/wiring/shared-keys/codec.ts': 'there is no identity: the sender is who the message says',
+  'cli/wiring/shared-keys/believe.ts': 'there is no identity: the sender is who the message says',
 };
 /** Members that say who signed what. A literal with two of them poses as a verified message. */
 const TELLING = ['signedBy', 'sender', 'recordId', 'claims', 'payload', 'gap'];

@@ -5,9 +5,9 @@ import type { Directory, Member } from '#bus/directory.ts';
 import type { Verified } from '#bus/verified.ts';
 import { audienceIncludes } from '#custody/record/audience.ts';
 import type { RecordId } from '#custody/record.ts';
+import { believe } from './believe.ts';
 import {
   ackSubject,
-  believe,
   encodeAck,
   encodeEnvelope,
   messageSubject,

@@ -7,7 +7,8 @@ import { encodeRequest, encodeResponse, parseRequest, parseResponse } from '#bus
 import type { RecordId } from '#custody/record.ts';
 import { type Refused, refuse } from '#identity/outcome.ts';
 import type { Service } from '#services/service.ts';
-import { believe, encodeEnvelope, parseEnvelope, requestSubject } from './codec.ts';
+import { believe } from './believe.ts';
+import { encodeEnvelope, parseEnvelope, requestSubject } from './codec.ts';
 
 interface RequestOptions {
   readonly nats: NatsConnection;

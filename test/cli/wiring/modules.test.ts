@@ -49,6 +49,7 @@ describe('shared keys and this swarm', () => {
   test('shared keys adds these files', () => {
     expect(without(union(MEMBERS, shared), union(MEMBERS, plain))).toEqual([
       'cli/wiring/off/service-policy.ts',
+      'cli/wiring/shared-keys/believe.ts',
       'cli/wiring/shared-keys/codec.ts',
       'cli/wiring/shared-keys/connect.ts',
       'cli/wiring/shared-keys/membership.ts',
