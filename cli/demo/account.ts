@@ -1,28 +1,41 @@
 import type { LedgerQueries } from '#custody/ledger/queries.ts';
-import { isDenial, refusalOf } from '../story/entries.ts';
+import { entryName, isDenial, refusalOf } from '../story/entries.ts';
 import { failureOf, readAnswer } from '../story/payload.ts';
 import type { LedgerView } from '../wiring/ledger-view.ts';
 
 /** A refusal that the ledger holds: at a door, a gate, the broker, or as a policy's denial. */
 export interface Refused {
-  readonly index: number;
+  /** The record's id, or `@index` where the entry is none. */
+  readonly entry: string;
   readonly code: string;
   readonly by: string;
 }
 
+const WHOLE = Number.POSITIVE_INFINITY;
 const ALL = { limit: Number.POSITIVE_INFINITY };
 
 export function refusedIn(ledger: Pick<LedgerQueries, 'list'>): readonly Refused[] {
   return ledger.list(ALL).flatMap((entry): Refused[] => {
     const refusal = refusalOf(entry);
     if (refusal !== undefined) {
-      return [{ index: entry.index, code: refusal.code, by: refusal.presented_by }];
+      return [{ entry: entryName(entry, WHOLE), code: refusal.code, by: refusal.presented_by }];
     }
     if (!isDenial(entry)) return [];
     const answer = entry.payload && readAnswer(entry.payload);
     const code = (answer && failureOf(answer)?.code) ?? 'POLICY_DENIED';
-    return [{ index: entry.index, code, by: entry.record.claims.aud[0] ?? 'unknown' }];
+    return [{ entry: entryName(entry, WHOLE), code, by: entry.record.claims.aud[0] ?? 'unknown' }];
   });
+}
+
+/** Refusals of a kind that nobody announced: another code, or somebody else's. */
+export function surprises(
+  refused: readonly Refused[],
+  expected: ReadonlySet<string>,
+): readonly Refused[] {
+  const announced = refused.filter(({ entry }) => expected.has(entry));
+  return refused.filter(
+    ({ code, by }) => !announced.some((one) => one.code === code && one.by === by),
+  );
 }
 
 /**

@@ -8,6 +8,7 @@ export const CLAIMS = {
   works: 'the finding became an order, and the city works changed as it said',
   renewal: 'an SVID was renewed and no reading was lost',
   tree: 'every hop from the action back to the reading is genuine',
+  compromises: 'each compromise works with shared keys, and is stopped here with the culprit named',
   records: 'no record is missing in the ledger, and every refusal is one that was expected',
   stopped: 'everything is stopped',
 } as const;

@@ -27,3 +27,17 @@ export async function tellRenewal(
   screen.event(at, 'renewal', sensor.name, `${serials}, ${missing} of ${rows} readings lost`);
   seen.renewal = `${rows} readings, ${acknowledgedOf(running, sensor.id)} acknowledged`;
 }
+
+/** SVIDs that replaced one of the same process, from now on; those of a new process are its first. */
+export function countRenewals(running: RunningSwarm): () => number {
+  const pidOf = (id: string): number | undefined =>
+    running.status().processes.find(({ spiffeId }) => spiffeId === id)?.pid;
+  const first = new Map(
+    running.status().processes.map(({ spiffeId, pid }) => [spiffeId ?? '', pid] as const),
+  );
+  let count = 0;
+  running.onIssued(({ spiffeId }) => {
+    if (first.get(spiffeId) !== undefined && first.get(spiffeId) === pidOf(spiffeId)) count += 1;
+  });
+  return () => count;
+}
