@@ -101,8 +101,9 @@ function anomalyText(
 /** Resolves when the works, seen from outside, have carried out this very order. */
 async function carriedOut(running: RunningSwarm, action: RecordEntry): Promise<void> {
   const done = async (): Promise<boolean> => {
-    const { orders } = await observeWorksState(running.observe);
-    return orders.some(({ order }) => order === action.record.id);
+    // Busy works are asked again; how long at most is the claim's affair.
+    const works = await observeWorksState(running.observe).catch(() => undefined);
+    return works?.orders.some(({ order }) => order === action.record.id) ?? false;
   };
   // Each entry that follows is an occasion to look again: the works' own answer is one of them.
   while (!(await done())) await running.ledger.entry(() => true, running.ledger.size());
