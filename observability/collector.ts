@@ -56,6 +56,9 @@ const EVERY_MS = 250;
 const RATE = 5000;
 const BURST = 10_000;
 const CLOSE_MS = 1000;
+/** Lives of processes that are remembered. */
+const MAX_LIVES = 1024;
+const MAX_SAID = 1e9;
 const SCOPE = { name: 'swarmproof' };
 
 interface Item {
@@ -75,6 +78,7 @@ export function createCollector(options: {
   const resources = new Map<string, Resource>();
   const droppedBy = new Map<string, number>();
   const buckets = new Map<string, { tokens: number; at: number }>();
+  let droppedBefore = 0;
   let taken = 0;
   let refused = 0;
   let flooded = 0;
@@ -92,7 +96,7 @@ export function createCollector(options: {
       ...(identified && source.spiffeId !== undefined && { 'spiffe.id': source.spiffeId }),
     });
     // One for each life of each process.
-    if (resources.size > 1024) resources.clear();
+    if (resources.size > MAX_LIVES) resources.clear();
     resources.set(key, made);
     return made;
   }
@@ -115,7 +119,7 @@ export function createCollector(options: {
       return;
     }
     taken += 1;
-    index.add(wire);
+    index.add(source.process, wire);
     queue.push({ error: wire.error, wire, resource: resourceOf(source, says !== undefined) });
   }
 
@@ -149,14 +153,21 @@ export function createCollector(options: {
   return {
     accept(source, { spans, dropped }) {
       const key = `${source.process} ${source.pid}`;
-      droppedBy.set(key, Math.max(dropped, droppedBy.get(key) ?? 0));
+      // Its own word, so within reason.
+      const says = Math.min(Math.max(dropped, droppedBy.get(key) ?? 0), MAX_SAID);
+      droppedBy.set(key, says);
+      if (droppedBy.size > MAX_LIVES) {
+        const [oldest] = droppedBy;
+        droppedBy.delete(oldest?.[0] ?? '');
+        droppedBefore += oldest?.[1] ?? 0;
+      }
       const most = allowed(source.process, spans.length);
       flooded += spans.length - most;
       for (const span of spans.slice(0, most)) take(source, span);
     },
     counts() {
       const lost = Object.fromEntries(options.sinks.map((sink) => [sink.name, sink.lost()]));
-      const inProcesses = [...droppedBy.values()].reduce((sum, one) => sum + one, 0);
+      const inProcesses = [...droppedBy.values()].reduce((sum, one) => sum + one, droppedBefore);
       return { taken, dropped: queue.dropped() + flooded + inProcesses, refused, written, lost };
     },
     find: index.find,

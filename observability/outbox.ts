@@ -32,6 +32,15 @@ export function createOutbox(send: (message: SpanMessage, written: () => void) =
   let told = 0;
   let waiting: (() => void)[] = [];
 
+  /** Telemetry is not what ends a process, whatever its channel does. */
+  function handOver(message: SpanMessage, written: () => void): boolean {
+    try {
+      return send(message, written);
+    } catch {
+      return false;
+    }
+  }
+
   function idle(): boolean {
     return !underWay && queue.size() === 0 && queue.dropped() === told;
   }
@@ -58,7 +67,7 @@ export function createOutbox(send: (message: SpanMessage, written: () => void) =
       if (waiting.length > 0 || queue.size() >= MAX_SPANS) pump();
     };
     told = dropped;
-    if (!send({ type: 'spans', spans, dropped }, written)) {
+    if (!handOver({ type: 'spans', spans, dropped }, written)) {
       // Nobody is there to take them any more.
       underWay = false;
       for (const resolve of waiting.splice(0)) resolve();

@@ -2,6 +2,8 @@ import type { WireSpan } from './wire.ts';
 
 /** Enough to open one span in a viewer, and to say what it shows. */
 export interface FoundSpan {
+  /** The process that handed it over, as the supervisor calls it: it is that process's word. */
+  readonly process: string;
   readonly traceId: string;
   readonly spanId: string;
   readonly name: string;
@@ -10,7 +12,7 @@ export interface FoundSpan {
 }
 
 export interface SpanIndex {
-  add(span: WireSpan): void;
+  add(process: string, span: WireSpan): void;
   /** Spans about a record that passed lately, the refused ones first. */
   find(recordId: string): readonly FoundSpan[];
   /** The first span about a record that fits: one that passed, or one still to come. */
@@ -23,7 +25,9 @@ export interface SpanIndex {
 
 /** Records remembered; of errors as many again, which ordinary traffic cannot push out. */
 const MAX_RECORDS = 8192;
-const MAX_SPANS = 8;
+/** Of one process: no other can take their places. */
+const MAX_SPANS = 4;
+const MAX_PROCESSES = 8;
 const MAX_WAITING = 256;
 
 /** Bounded memory of what passed through, by `custody.record.id`. */
@@ -36,7 +40,8 @@ export function createSpanIndex(): SpanIndex {
   function keep(map: Map<string, FoundSpan[]>, id: string, span: FoundSpan): void {
     const known = map.get(id);
     if (known !== undefined) {
-      if (known.length < MAX_SPANS) known.push(span);
+      const own = known.filter(({ process }) => process === span.process).length;
+      if (own < MAX_SPANS && known.length < MAX_SPANS * MAX_PROCESSES) known.push(span);
       return;
     }
     map.set(id, [span]);
@@ -51,11 +56,11 @@ export function createSpanIndex(): SpanIndex {
   ];
 
   return {
-    add(wire) {
+    add(process, wire) {
       const id = wire.attributes['custody.record.id'];
       if (typeof id !== 'string') return;
       const { trace: traceId, span: spanId, name, error, attributes } = wire;
-      const found: FoundSpan = { traceId, spanId, name, error, attributes };
+      const found: FoundSpan = { process, traceId, spanId, name, error, attributes };
       keep(error ? errors : fine, id, found);
       for (const tell of waiting.get(id) ?? []) tell(found);
     },

@@ -10,6 +10,7 @@ const DOCUMENTS = [
   'THREAT-MODEL.md',
   'docs/architecture.md',
   'docs/keys.md',
+  'docs/observability.md',
 ];
 
 /** Paths in backticks that name a file or folder of the checkout; `NAME` stands for a new one. */

@@ -7,6 +7,7 @@ import { type City, createCity, DENIED } from './city.ts';
 
 const JAEGER = 'http://127.0.0.1:16686';
 const SPAN: FoundSpan = {
+  process: 'service-mcp',
   traceId: '2dab38477d2a9d04b479abc9c5e58019',
   spanId: '1017f8885c5e442d',
   name: 'process svc.mcp.{caller}',

@@ -131,6 +131,17 @@ test('a span is found by its record, and one that is still to come can be waited
   expect(await later).toMatchObject({ error: true, spanId: '0000000000000003' });
   expect(collector.find(id).map(({ error }) => error)).toEqual([true, false]);
   expect(await collector.wait(recordId('n'), { timeoutMs: 1 })).toBeUndefined();
+  // Another process may say what it likes of the record: it says so in its own name.
+  const other = { ...source, process: 'sensor-cam-1', spiffeId: undefined };
+  const claims = Array.from({ length: 100 }, (_, index) =>
+    wireSpan(index, { attributes, error: true }),
+  );
+  collector.accept(other, { spans: claims, dropped: -1 });
+  const third = wireSpan(200, { attributes, error: true });
+  collector.accept(source, { spans: [third], dropped: 0 });
+  const genuine = collector.find(id).filter(({ process }) => process === source.process);
+  expect(genuine.map(({ spanId }) => spanId)).toContain(third.span);
+  expect(collector.find(id).length).toBeLessThan(10);
   await collector.close();
 });
 
