@@ -46,6 +46,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
   pushGapMs: 20,
 };
 
+/** A swarm that starts connects at once; a full queue would refuse whom the limits allow. */
+const BACKLOG = 4096;
+
 export interface ListenOptions {
   readonly socketPath: string;
   /** Default 0600: workloads run under the issuer's uid. 0666 when roles have their own. */
@@ -129,16 +132,16 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
     handle(request, response, connection);
   });
 
-  const crowded = (pid: number): boolean => {
-    if (open.size >= limits.connections) return true;
-    const same = [...open.values()].filter(({ peer }) => (peer.ok ? peer.value.pid : 0) === pid);
-    return same.length >= limits.connectionsPerProcess;
-  };
+  const perProcess = new Map<number, number>();
+  const countOf = (pid: number): number => perProcess.get(pid) ?? 0;
+  const crowded = (pid: number): boolean =>
+    open.size >= limits.connections || countOf(pid) >= limits.connectionsPerProcess;
 
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     const peer = readPeer(socket, credentials);
-    if (crowded(peer.ok ? peer.value.pid : 0)) {
+    const pid = peer.ok ? peer.value.pid : 0;
+    if (crowded(pid)) {
       if (peer.ok) peer.value.close();
       socket.destroy();
       return;
@@ -150,12 +153,15 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
       drop: () => socket.destroy(),
     };
     open.set(socket, connection);
+    perProcess.set(pid, countOf(pid) + 1);
     const idle = setInterval(() => {
       if (connection.streams === 0) socket.destroy();
     }, limits.idleMs);
     socket.once('close', () => {
       clearInterval(idle);
       open.delete(socket);
+      if (countOf(pid) > 1) perProcess.set(pid, countOf(pid) - 1);
+      else perProcess.delete(pid);
       if (peer.ok) peer.value.close();
     });
     // The session is made inside this call: its peer is known before HTTP/2 reads a byte, and no
@@ -172,7 +178,7 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
   await clearPath(socketPath);
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(socketPath, resolve);
+    server.listen({ path: socketPath, backlog: BACKLOG }, resolve);
   });
   chmodSync(socketPath, mode);
 

@@ -62,6 +62,8 @@ export interface Issuer {
   acknowledge(upTo: number): void;
   /** Calls back after an issuance is on disk. Returns the function that stops it. */
   onIssued(listener: () => void): () => void;
+  /** What is done once a minute: authorities by their age, and forgetting what has ended. */
+  housekeep(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -202,7 +204,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     say(`node endpoint: ${opened.ok ? `listens on ${opened.value}` : opened.detail}`);
   }
 
-  const housekeeping = setInterval(async () => {
+  const housekeep = async (): Promise<void> => {
     svids.sweep();
     jwtSvids.sweep();
     store.dropTokens(clock().getTime() / 1000 - TOKENS_KEPT_SECONDS);
@@ -210,7 +212,8 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     const jwt = await jwtAuthorities.advance();
     if (x509) nodeServer.renew();
     if (x509 || jwt) changes.notifySpread();
-  }, HOUSEKEEPING_MS);
+  };
+  const housekeeping = setInterval(housekeep, HOUSEKEEPING_MS);
 
   return {
     capability: credentials.capability,
@@ -221,6 +224,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       issuedListeners.add(listener);
       return () => issuedListeners.delete(listener);
     },
+    housekeep,
     close: async () => {
       clearInterval(housekeeping);
       await server.close();

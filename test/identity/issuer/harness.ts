@@ -125,6 +125,11 @@ export class Bench {
     return this.#issuer;
   }
 
+  get issuer(): Issuer {
+    if (this.#issuer === undefined) throw new Error('not started');
+    return this.#issuer;
+  }
+
   get link(): LauncherLink {
     if (this.#link === undefined) throw new Error('not started');
     return this.#link;

@@ -1,8 +1,9 @@
 import { X509Certificate } from 'node:crypto';
-import { type ClientHttp2Session, connect, constants } from 'node:http2';
+import { type ClientHttp2Session, connect, constants, type OutgoingHttpHeaders } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
-import { fromBinary } from '@bufbuild/protobuf';
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from '@bufbuild/protobuf';
 import {
+  JWTBundlesResponseSchema,
   X509BundlesResponseSchema,
   X509SVIDResponseSchema,
 } from '#identity/workload-api/generated/workload_pb.ts';
@@ -20,6 +21,7 @@ export const GRPC = {
   ok: 0,
   invalidArgument: 3,
   permissionDenied: 7,
+  resourceExhausted: 8,
   unimplemented: 12,
   unavailable: 14,
 } as const;
@@ -32,14 +34,27 @@ export function openSession(path: string | Socket): ClientHttp2Session {
   return session;
 }
 
+/** One gRPC frame. */
+export function frame(message: Uint8Array): Buffer {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, message]);
+}
+
+export function encode<T extends DescMessage>(schema: T, message: MessageShape<T>): Buffer {
+  return frame(toBinary(schema, message));
+}
+
+/** @param method of the Workload API, or a whole path */
 export function call(
   session: ClientHttp2Session,
   method: string,
-  headers: Record<string, string> = { 'workload.spiffe.io': 'true' },
+  headers: OutgoingHttpHeaders = { 'workload.spiffe.io': 'true' },
+  body: Uint8Array = Buffer.alloc(5),
 ): RawCall {
   const stream = session.request({
     ':method': 'POST',
-    ':path': `/SpiffeWorkloadAPI/${method}`,
+    ':path': method.startsWith('/') ? method : `/SpiffeWorkloadAPI/${method}`,
     'content-type': 'application/grpc',
     te: 'trailers',
     ...headers,
@@ -72,7 +87,7 @@ export function call(
     ended.resolve(code ?? 'reset');
     for (const taker of waiting) taker(undefined);
   });
-  stream.end(Buffer.alloc(5));
+  stream.end(body);
   return {
     next: async () => {
       const ready = messages.shift();
@@ -110,6 +125,17 @@ export function readSvids(message: Buffer | undefined): SeenSvid[] {
 
 export function readBundles(message: Buffer | undefined): Record<string, Uint8Array> {
   return message === undefined ? {} : fromBinary(X509BundlesResponseSchema, message).bundles;
+}
+
+/** Trust domain's SPIFFE ID → parsed JWK Set. */
+export function readJwtBundles(
+  message: Buffer | undefined,
+): Record<string, { keys: Record<string, string>[] }> {
+  if (message === undefined) return {};
+  const { bundles } = fromBinary(JWTBundlesResponseSchema, message);
+  return Object.fromEntries(
+    Object.entries(bundles).map(([id, set]) => [id, JSON.parse(Buffer.from(set).toString())]),
+  );
 }
 
 /** One FetchX509SVID, first message only: the IDs, or the status. */

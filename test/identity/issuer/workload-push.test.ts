@@ -1,0 +1,165 @@
+import type { ClientHttp2Session } from 'node:http2';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createChanges } from '#identity/issuer/changes.ts';
+import { Bench, sensorEntry, TRUST_DOMAIN } from './harness.ts';
+import { call, GRPC, openSession, readBundles, readJwtBundles, readSvids } from './raw-client.ts';
+
+const SENSOR = sensorEntry().spiffe_id;
+const HOUR = 3_600_000;
+
+describe('what is pushed, and when', () => {
+  let bench: Bench;
+  let session: ClientHttp2Session;
+  let now: Date;
+  beforeEach(async () => {
+    bench = new Bench();
+    now = new Date();
+    await bench.start({ clock: () => now });
+    await bench.attestSelf();
+    session = openSession(bench.socketPath);
+  });
+  afterEach(async () => {
+    session.destroy();
+    await bench.stop();
+  });
+  const next = async (stream: ReturnType<typeof call>) => readSvids(await stream.next());
+
+  test('each message is the whole set, in the order of the entries; the first is the default (A-02, A-05)', async () => {
+    const add = async (path: string) =>
+      bench.link.addEntries([
+        sensorEntry({ spiffe_id: `spiffe://${TRUST_DOMAIN}${path}`, x509_svid_ttl: 600 }),
+      ]);
+    await add('/one');
+    const stream = call(session, 'FetchX509SVID');
+    expect((await next(stream)).map(({ id }) => id)).toEqual([`spiffe://${TRUST_DOMAIN}/one`]);
+    now = new Date(now.getTime() + 2000);
+    await add('/another');
+    expect((await next(stream)).map(({ id }) => id)).toEqual([
+      `spiffe://${TRUST_DOMAIN}/one`,
+      `spiffe://${TRUST_DOMAIN}/another`,
+    ]);
+  });
+
+  test('of two entries with one hint the older is given, and the younger when that goes (A-06)', async () => {
+    const hinted = (path: string) => sensorEntry({ spiffe_id: `${SENSOR}${path}`, hint: 'main' });
+    const old = await bench.link.addEntries([hinted('-old')]);
+    now = new Date(now.getTime() + 2000);
+    await bench.link.addEntries([hinted('-young')]);
+    const stream = call(session, 'FetchX509SVID');
+    expect((await next(stream)).map(({ id }) => id)).toEqual([`${SENSOR}-old`]);
+    await bench.link.removeEntry(old.ok ? (old.value.entries[0]?.entry.id ?? '') : '');
+    expect((await next(stream)).map(({ id }) => id)).toEqual([`${SENSOR}-young`]);
+  });
+
+  test('the caller is looked at again before each message: a change that comes while it waits counts (A-12)', async () => {
+    await bench.link.setEntries([sensorEntry()]);
+    const stream = call(session, 'FetchX509SVID');
+    await stream.next();
+    // Both are sent before either is answered: the first change would renew, the second takes away.
+    const changed = bench.link.setEntries([sensorEntry({ x509_svid_ttl: 40 })]);
+    const gone = bench.link.setEntries([]);
+    await Promise.all([changed, gone]);
+    expect(await stream.status).toBe(GRPC.permissionDenied);
+    expect(await stream.next()).toBeUndefined();
+  });
+
+  test('an entry that ends is over for its streams at that moment; its twin without end stays', async () => {
+    const seconds = Math.ceil(Date.now() / 1000) + 2;
+    now = new Date();
+    await bench.stop();
+    bench = new Bench();
+    await bench.start();
+    await bench.attestSelf();
+    session = openSession(bench.socketPath);
+    await bench.link.setEntries([
+      sensorEntry({ x509_svid_ttl: 600 }),
+      sensorEntry({ spiffe_id: `${SENSOR}-short`, expires_at: seconds, x509_svid_ttl: 600 }),
+    ]);
+    const stream = call(session, 'FetchX509SVID');
+    const both = await next(stream);
+    expect(both).toHaveLength(2);
+    // No SVID outlives its entry.
+    const short = both.find(({ id }) => id.endsWith('-short'));
+    expect(short?.notAfter.getTime()).toBe(seconds * 1000);
+    expect((await next(stream)).map(({ id }) => id)).toEqual([SENSOR]);
+    expect(Date.now()).toBeGreaterThanOrEqual(seconds * 1000);
+    await bench.link.setEntries([
+      sensorEntry({ expires_at: Math.ceil(Date.now() / 1000) + 1, x509_svid_ttl: 600 }),
+    ]);
+    await next(stream);
+    expect(await stream.status).toBe(GRPC.permissionDenied);
+  });
+
+  test('new authorities are published before they sign, and reach every kind of stream (A-02)', async () => {
+    await bench.link.setEntries([sensorEntry()]);
+    const [svids, x509, jwt] = ['FetchX509SVID', 'FetchX509Bundles', 'FetchJWTBundles'].map(
+      (method) => call(session, method),
+    );
+    const own = `spiffe://${TRUST_DOMAIN}`;
+    const first = readSvids(await svids?.next());
+    const before = readBundles(await x509?.next())[own];
+    expect(readJwtBundles(await jwt?.next())[own]?.keys).toHaveLength(1);
+    now = new Date(now.getTime() + 13 * HOUR);
+    await bench.issuer.housekeep();
+    const after = readBundles(await x509?.next())[own];
+    expect(after?.length).toBeGreaterThan((before?.length ?? 0) * 1.8);
+    expect(Buffer.from(after ?? []).subarray(0, before?.length)).toEqual(Buffer.from(before ?? []));
+    expect(readJwtBundles(await jwt?.next())[own]?.keys).toHaveLength(2);
+    expect(readSvids(await svids?.next())[0]?.serial).not.toBe(first[0]?.serial);
+  });
+
+  test('an unchanged bundle is not sent again', async () => {
+    await bench.link.setEntries([sensorEntry()]);
+    const stream = call(session, 'FetchX509Bundles');
+    const one = readBundles(await stream.next());
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 40 })]);
+    await bench.link.setEntries([sensorEntry({ hint: 'x' })]);
+    now = new Date(now.getTime() + 13 * HOUR);
+    await bench.issuer.housekeep();
+    // Had the unchanged one been sent, it would have come first.
+    expect(readBundles(await stream.next())).not.toEqual(one);
+  });
+});
+
+describe('waking many streams', () => {
+  const { signal } = new AbortController();
+  const waiting = (changes: ReturnType<typeof createChanges>, streams: number) =>
+    Array.from({ length: streams }, (_one, pid) => {
+      const subscription = changes.subscribe(pid);
+      const woken = subscription.next(signal, 60_000).then(() => subscription.end());
+      return { woken };
+    });
+
+  test('a widespread change is spread over a time that grows with the streams (A-03)', async () => {
+    const late = createChanges(() => 0.999);
+    const many = waiting(late, 132);
+    const start = performance.now();
+    late.notifySpread();
+    await Promise.race(many.map(({ woken }) => woken));
+    // 100 streams beyond the first 32, 2 ms each.
+    expect(performance.now() - start).toBeGreaterThanOrEqual(190);
+    await Promise.all(many.map(({ woken }) => woken));
+    // A few are woken in the same turn.
+    const few = waiting(late, 32);
+    let turns = 0;
+    late.notifySpread();
+    const turn = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      turns += 1;
+    });
+    await Promise.all(few.map(({ woken }) => woken));
+    expect(turns).toBe(0);
+    await turn;
+  });
+
+  test('a taken identity does not wait for that: who is told at once is told at once', async () => {
+    const changes = createChanges(() => 0.999);
+    const all = Array.from({ length: 200 }, (_one, pid) => changes.subscribe(pid));
+    const woken = all.map((one) => one.next(signal, 60_000));
+    changes.notifySpread();
+    changes.notify(7);
+    await woken[7];
+    changes.notify();
+    await Promise.all(woken);
+    for (const one of all) one.end();
+  });
+});
