@@ -16,6 +16,14 @@ export interface Cli {
 }
 
 export function swarmproof(...args: readonly string[]): Cli {
+  return swarmproofIn({}, ...args);
+}
+
+/** The same with more in its environment. */
+export function swarmproofIn(
+  environment: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Cli {
   const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
   const main = join(CHECKOUT, 'cli', 'main.ts');
   const child = spawn(process.execPath, [...flags, main, ...args], {
@@ -23,6 +31,7 @@ export function swarmproof(...args: readonly string[]): Cli {
     env: {
       PATH: '/usr/bin:/bin',
       SWARMPROOF_NATS_SERVER: natsServer(),
+      ...environment,
     },
   });
   let output = '';
