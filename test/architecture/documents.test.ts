@@ -9,6 +9,10 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'THREAT-MODEL.md',
   'docs/architecture.md',
+  'docs/identity.md',
+  'docs/custody.md',
+  'docs/custody-record.md',
+  'docs/evidence.md',
   'docs/keys.md',
   'docs/observability.md',
 ];
