@@ -1,0 +1,7 @@
+/** Refusals of an agent on another machine that wants to join, beside those that the issuer gives. */
+export const NODE_CODES = {
+  NODE_UNREACHABLE: 'The node endpoint cannot be reached, or broke off.',
+  NODE_SERVER_UNPROVEN: 'What answers there did not prove to be the issuer of the trust domain.',
+  NODE_ANSWER_INVALID: 'The issuer answered what was not asked, or an SVID that is not valid.',
+} as const;
+export type NodeCode = keyof typeof NODE_CODES;
