@@ -98,6 +98,7 @@ async function keepUp({ file, options, runPath, stopped, jaeger }: Upkeep): Prom
       ...(jaeger !== undefined && { linkOf: (entry) => linkOf(entry, jaeger.ui, running) }),
     });
     if (!json) welcome(running, seconds);
+    if (options.untilDone === true) tellEndless(running);
     if (jaeger !== undefined) tellJaeger(jaeger, json);
     running.traces.onTrouble((line) => process.stderr.write(`${line}\n`));
     await Promise.race([
@@ -112,6 +113,17 @@ async function keepUp({ file, options, runPath, stopped, jaeger }: Upkeep): Prom
     await control.close();
     await running.stop();
   }
+}
+
+/** A source that is followed has no end to wait for. */
+function tellEndless({ swarm }: RunningSwarm): void {
+  const followed = swarm.agents.filter(({ config }) => {
+    const source = (config as { source?: { follow?: boolean } }).source;
+    return source?.follow === true;
+  });
+  if (followed.length === 0) return;
+  const names = followed.map(({ member }) => member.name).join(', ');
+  process.stderr.write(`--until-done: never, ${names} follows its file; Ctrl-C stops\n`);
 }
 
 function tellJaeger({ ui, kind }: OpenJaeger, json: boolean): void {

@@ -1,4 +1,4 @@
-import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -8,10 +8,10 @@ import { type BusClient, createBusClient } from '#bus/client/bus-client.ts';
 import { connectNats, type NatsConnection } from '#bus/client/nats.ts';
 import { createDirectory, type Member } from '#bus/directory.ts';
 import type { DoorRefusal } from '#bus/door.ts';
+import { svidOf } from '#cli/inject/hold/meet.ts';
 import { bundleFromCertificates } from '#identity/bundle.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { X509Svid } from '#identity/svid.ts';
-import { thumbprintOf } from '#identity/x509/verify.ts';
 import type { StartMessage } from '#runtime/process-protocol.ts';
 import { type TestSource, testSource } from '#test/support/test-ca.ts';
 
@@ -49,21 +49,6 @@ interface Told {
 }
 
 const der = (text: string) => new Uint8Array(Buffer.from(text, 'base64'));
-
-function svidOf({ id = '', chain = [], key = '', hint = '' }: Told): X509Svid {
-  const certificates = chain.map(der);
-  const leaf = new X509Certificate(certificates[0] ?? new Uint8Array());
-  return {
-    id: spiffeId(id),
-    certificates,
-    key: createPrivateKey(key),
-    notBefore: leaf.validFromDate,
-    notAfter: leaf.validToDate,
-    serial: leaf.serialNumber.toLowerCase(),
-    thumbprint: thumbprintOf(leaf.raw),
-    hint,
-  };
-}
 
 /** Listens where the implants of a run report; to be called before the swarm starts. */
 export async function footholds(runPath: string): Promise<Footholds> {
