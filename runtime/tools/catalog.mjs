@@ -115,7 +115,7 @@ const jaeger = {
   versionPattern: /"gitVersion":"v?(\d+\.\d+\.\d+)/,
   minimum: '2.0.0',
   why: 'one program for storage, API and UI, which takes OTLP',
-  // Nobody whom one could name has published sums of its archives: nothing is downloaded.
+  // No sum of its archives is pinned, so nothing is downloaded: one is added with where it is from.
   release: { base: `${JAEGER_RELEASE}/download/v${JAEGER.version}`, files: {} },
   go: {
     module: JAEGER.module,

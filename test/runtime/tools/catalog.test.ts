@@ -37,7 +37,7 @@ describe('releases', () => {
     folder.remove();
   });
 
-  test('jaeger has no published sums, so nothing of it is downloaded', async () => {
+  test('no sum of jaeger is pinned, so nothing of it is downloaded', async () => {
     const server = await serve((_request, answer) => void answer.writeHead(500).end());
     const folder = temporaryFolder();
     const found = await provision(TOOLS.jaeger, {
