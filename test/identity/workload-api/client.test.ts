@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { Code } from '@connectrpc/connect';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Harness, ID, OTHER_ID, startHarness } from '../support/client-harness.ts';
@@ -23,6 +24,23 @@ describe('the first set', () => {
   test('unix:// URIs of SPIFFE_ENDPOINT_SOCKET work as paths do (E-05)', async () => {
     const { source } = await at.ready({ socketPath: `unix://${at.server.path}` });
     expect(source.svid().id).toBe(ID);
+  });
+
+  test('tcp://IP:port works as the socket does (E-05)', async () => {
+    const relay = createServer((socket) => {
+      const onward = connect(at.server.path);
+      for (const end of [socket, onward]) end.on('error', () => undefined);
+      socket.pipe(onward).pipe(socket);
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    const { port } = relay.address() as AddressInfo;
+    const { source } = await at.ready({ socketPath: `tcp://127.0.0.1:${port}` });
+    expect(source.svid().id).toBe(ID);
+    source.close();
+    const closed = once(relay, 'close');
+    relay.close();
+    await closed;
   });
 
   test('denied at first: waits, says so, and is served when the entry comes (C-01)', async () => {
@@ -96,6 +114,22 @@ describe('later messages', () => {
     await once(at.events, 'ready');
     expect([...source.bundles().keys()]).toEqual([OWN]);
     expect(heard).toEqual([ID, OTHER_ID]);
+  });
+
+  test('a message in which only the bundle is new changes the bundle (C-02)', async () => {
+    const opening = at.open();
+    const stream = await at.server.next();
+    const first = await at.message();
+    stream.send(first);
+    const source = await opening;
+    const { serial } = source.svid();
+    const next = await rootToday();
+    const bundle = new Uint8Array(Buffer.concat([at.root.der, next.der]));
+    // Key bytes of a sent message are the server's own copy.
+    stream.send({ svids: first.svids.map((svid) => ({ ...svid, bundle })) });
+    await once(at.events, 'ready');
+    expect(source.svid().serial).toBe(serial);
+    expect(source.bundles().get(OWN)?.authorities).toHaveLength(2);
   });
 
   test('a listener that has left hears nothing', async () => {

@@ -204,10 +204,16 @@ describe('bundles', () => {
 });
 
 describe('tokens', () => {
-  test('one comes for an audience and is good there, and nowhere else (A-09, JV-02)', async () => {
+  test('one comes for an audience and is good there, and nowhere else (A-09, JV-02, E-02)', async () => {
     const { source } = await ready();
+    const headers: (string | null)[] = [];
+    server.answers.jwtSvid = (_request, header) => {
+      headers.push(header);
+      return { svids: [entry(ID)] };
+    };
     const outcome = await source.token({ audience: 'reports' });
     if (!outcome.ok) throw new Error(outcome.code);
+    expect(headers).toEqual(['true']);
     expect(outcome.value).toMatchObject({ id: ID, audience: ['reports'], hint: '' });
     expect(source.validate(outcome.value.token, 'reports').ok).toBe(true);
     expect(source.validate(outcome.value.token, ['db', 'reports']).ok).toBe(true);

@@ -83,6 +83,18 @@ describe('the end of a stream', () => {
       [0, 0, 0, 0, 99, 1],
     ],
     ['bytes that are no message', { 'content-type': 'application/grpc' }, 200, [0, 0, 0, 0, 1, 7]],
+    [
+      'a message beyond 4 MiB, of which not a byte more is waited for',
+      { 'content-type': 'application/grpc' },
+      200,
+      [0, 0, 0x40, 0, 1],
+    ],
+    [
+      'a compressed message, which was not asked for',
+      { 'content-type': 'application/grpc', 'grpc-encoding': 'gzip' },
+      200,
+      [1, 0, 0, 0, 1, 0],
+    ],
     ['403 of something that is no gRPC', {}, 403, []],
     ['404 of something that is no gRPC', {}, 404, []],
   ])('%s is no answer of the server: it is asked again', async (_what, headers, status, bytes) => {
