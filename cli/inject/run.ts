@@ -36,6 +36,7 @@ export interface RunOptions {
 const TWIN_MS = 15_000;
 const ATTACK_MS = 15_000;
 const LOOK_MS = 20;
+const LOOKS = 4;
 
 /** Runs one scenario in one arena. Never throws for what the scenario or the swarm does. */
 export async function runScenario(
@@ -65,14 +66,14 @@ export async function runScenario(
     twin = first === undefined ? 'failed' : 'passed';
     step('control', first ?? 'the honest twin did not pass', first !== undefined);
     if (first !== undefined && !signal.aborted) {
-      const before = await arena.works();
+      const before = await look(arena);
       const observed = await strike(scenario, arena, foothold, before, signal, step);
       refusal = observed.refusal;
       // Refused is not yet "not reached": what comes later by the same way has to come through.
       const later = await sayHonestly(scenario, arena, foothold, signal);
       settled = later !== undefined;
       step('settled', later ?? 'nothing that came after the attack has passed', settled);
-      goal = observed.goal ?? scenario.goal(await arena.works(), before);
+      goal = observed.goal ?? scenario.goal(await look(arena), before);
       if (goal !== undefined) step('goal', goal, false);
     }
   } catch (error) {
@@ -138,6 +139,17 @@ async function strike(
   return { goal: observed?.goal, refusal };
 }
 
+/** On a busy machine the works may take long to answer once; not to see is not to see nothing. */
+async function look(arena: Arena): Promise<WorksSeen> {
+  for (let tries = LOOKS; ; tries -= 1) {
+    try {
+      return await arena.works();
+    } catch (error) {
+      if (tries === 0) throw error;
+    }
+  }
+}
+
 async function goalReached(
   scenario: Scenario,
   arena: Arena,
@@ -145,7 +157,8 @@ async function goalReached(
   signal: AbortSignal,
 ): Promise<string> {
   while (!signal.aborted) {
-    const goal = scenario.goal(await arena.works(), before);
+    const now = await arena.works().catch(() => before);
+    const goal = scenario.goal(now, before);
     if (goal !== undefined) return goal;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }

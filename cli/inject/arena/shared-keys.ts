@@ -77,7 +77,8 @@ export async function sharedKeysArena(
 
   async function carriedOut(at: string, signal: AbortSignal): Promise<Seen> {
     while (!signal.aborted) {
-      const order = (await works()).orders.find((one) => leads(one.order, at));
+      const seen = await works().catch(() => undefined);
+      const order = seen?.orders.find((one) => leads(one.order, at));
       if (order !== undefined) {
         const text = `order ${order.order.slice(0, 8)} carried out`;
         return { at: process.hrtime.bigint(), text };

@@ -229,7 +229,8 @@ export async function carriedOut(
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
-    if ((await works()).orders.some((one) => one.order === order)) return;
+    const seen = await works().catch(() => undefined);
+    if (seen?.orders.some((one) => one.order === order)) return;
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
   }
 }
