@@ -39,8 +39,8 @@ export interface Judged {
   readonly verdict: Verdict;
 }
 
-/** Chains of certificates, by the hash of their leaf. */
-const MAX_CHAINS = 65_536;
+/** Chains kept at once, youngest first to stay: short-lived certificates are used and gone. */
+const MAX_CHAINS = 16_384;
 
 /** Judges entries one by one; what it keeps between them is chains and what they verified to. */
 export function createJudge(trust: Trust, heads: Heads): Judge {
@@ -87,7 +87,10 @@ export function createJudge(trust: Trust, heads: Heads): Judge {
   return {
     addChain(chain) {
       const [leaf] = chain;
-      if (leaf !== undefined && chains.size < MAX_CHAINS) chains.set(thumbprintOf(leaf), chain);
+      if (leaf === undefined) return;
+      const oldest = chains.size >= MAX_CHAINS ? chains.keys().next() : undefined;
+      if (oldest?.done === false) chains.delete(oldest.value);
+      chains.set(thumbprintOf(leaf), chain);
     },
     judgeEntry({ leaf, size, path }) {
       const head = heads.of(size);

@@ -114,8 +114,10 @@ export function createRecords(): Records {
     // Whether two records have one number is asked of genuine ones only: a forger could frame.
     else if (claims !== undefined) checkSequence(id, claims);
     for (const parent of claims?.par ?? []) {
+      const others = waiting.get(parent);
       if (kept.has(parent)) checkCause(id, parent);
-      else waiting.set(parent, [...(waiting.get(parent) ?? []), id]);
+      else if (others === undefined) waiting.set(parent, [id]);
+      else others.push(id);
     }
     for (const child of waiting.get(id) ?? []) checkCause(child, id);
     waiting.delete(id);

@@ -1,5 +1,5 @@
 import type { Refused } from '#identity/outcome.ts';
-import { openStatement } from '../log/statement.ts';
+import { openStatement, statementKind } from '../log/statement.ts';
 import type { EvidenceEntry, EvidenceHeader, EvidencePart } from './format.ts';
 import { createHeads } from './heads.ts';
 import { createIssuances } from './issuances.ts';
@@ -65,6 +65,16 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
     count += 1;
   }
 
+  /** Kinds that are not read here prove nothing, and accuse nobody. */
+  function addStatement(note: string, index: number, proven: boolean): void {
+    const kind = statementKind(note);
+    if (kind !== undefined && kind !== 'issuance' && kind !== 'revocation') return;
+    const { keys, required } = trust.issuance ?? { keys: [], required: 0 };
+    const statement = openStatement(note, keys, required);
+    if (!statement.ok) fault(statement, index);
+    else if (proven) issuances.add(statement.value, index);
+  }
+
   function addEntry(entry: EvidenceEntry): void {
     const { leaf } = entry;
     checkOrder(leaf.index);
@@ -78,13 +88,9 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
         if (!verdict.ok) fault(verdict, leaf.index);
         break;
       }
-      case 'statement': {
-        const { keys, required } = trust.issuance ?? { keys: [], required: 0 };
-        const statement = openStatement(leaf.note, keys, required);
-        if (!statement.ok) fault(statement, leaf.index);
-        else if (head.ok) issuances.add(statement.value, leaf.index);
+      case 'statement':
+        addStatement(leaf.note, leaf.index, head.ok);
         break;
-      }
       case 'refusal':
         break;
       default:

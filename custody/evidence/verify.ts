@@ -1,7 +1,11 @@
+import { refuse } from '#identity/outcome.ts';
 import { evidenceLines, parseEvidenceLine } from './parse.ts';
 import type { Trust } from './trust.ts';
 import type { EvidenceVerdict } from './verdict.ts';
 import { createEvidenceVerifier, type EvidenceVerifier } from './verifier.ts';
+
+/** What is read at once: a text of it and its lines are held beside the bytes. */
+const MAX_BYTES = 67_108_864;
 
 /**
  * Judges an evidence file by what its reader pinned, and by nothing else: no network, no swarm, no
@@ -9,6 +13,12 @@ import { createEvidenceVerifier, type EvidenceVerifier } from './verifier.ts';
  */
 export function verifyEvidence(bytes: Uint8Array, trust: Trust): EvidenceVerdict {
   const verifier = createEvidenceVerifier(trust);
+  if (bytes.length > MAX_BYTES) {
+    verifier.malformed(
+      refuse('EVIDENCE_TOO_LARGE', `more than ${MAX_BYTES} bytes are read in chunks only`),
+    );
+    return verifier.finish();
+  }
   // Bytes that are not UTF-8 become U+FFFD, which is in no signed text, and fail there.
   const text = Buffer.from(bytes).toString('utf8');
   const lines = text.endsWith('\n') ? text.slice(0, -1) : text;

@@ -32,6 +32,7 @@ export type Statement = Issuance | Revocation;
 
 /** First line of the text: no checkpoint and no change of keys begins so. */
 const FIRST_LINE = 'custody-statement/v1';
+const KIND = /^[a-z][a-z-]{0,31}$/;
 const SERIAL = /^[0-9a-f]{1,42}$/;
 const LINE = /^[!-~ ]{1,256}$/;
 const MAX_SELECTORS = 64;
@@ -44,6 +45,16 @@ export function signStatement(statement: Statement, signers: readonly NoteSigner
   const parsed = parseStatement(text);
   if (!parsed.ok) throw new Error(`statement: ${parsed.detail}`);
   return note;
+}
+
+/**
+ * The kind that a note claims to state, or `undefined` when it is no statement. A log holds kinds
+ * that this version does not read: of those it is only known that they are in the log.
+ */
+export function statementKind(given: string): string | undefined {
+  const note = parseNote(given);
+  const [first, kind] = note.ok ? note.value.text.split('\n', 2) : [];
+  return first === FIRST_LINE && kind !== undefined && KIND.test(kind) ? kind : undefined;
 }
 
 /** A statement that at least `required` of the keys signed. */

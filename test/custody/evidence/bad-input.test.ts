@@ -121,6 +121,10 @@ describe('what is no evidence', () => {
     expect((await verifyChunks([], trust)).overall).toBe('malformed');
   });
 
+  it('more bytes than are read at once are refused before they are read', () => {
+    expect(codes(judge(Buffer.alloc(67_108_865)))).toEqual(['EVIDENCE_TOO_LARGE']);
+  });
+
   it('a file without entries proves nothing', () => {
     expect(judge(made.file({}, { entries: [] }))).toMatchObject({
       overall: 'unverifiable',

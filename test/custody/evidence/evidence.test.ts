@@ -99,6 +99,20 @@ describe('evidence of an action', () => {
     expect(judge(made.file({ action: finding.id })).overall).toBe('proven');
   });
 
+  it('takes records that were signed in a batch, each as if it were single', async () => {
+    const made = createEvidenceLedger(swarm);
+    const payloads = ['a', 'b', 'c'];
+    const batch = swarm.signer('sensor').signBatch(payloads.map((payload) => reading(payload)));
+    for (const [index, record] of batch.entries()) await made.submit(record, payloads[index]);
+    const finding = createStory(swarm).finding(batch.map(({ id }) => id));
+    await made.submit(finding, 'finding');
+    made.witness();
+    const text = made.file({ action: finding.id });
+    expect(judge(text)).toMatchObject({ overall: 'proven', counts: { genuine: 4 } });
+    const moved = text.replace('~1~', '~2~');
+    expect(hops(judge(moved))).toContain('forged RECORD_SIGNATURE_INVALID');
+  });
+
   it('is forged where a cause was not sent to the one that names it, in either order', async () => {
     for (const first of ['cause', 'effect'] as const) {
       const story = createStory(swarm);

@@ -2,6 +2,7 @@ import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatTrust, parseTrust, type Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
 import type { NoteSigner } from '#custody/log/keys.ts';
+import { formatNote } from '#custody/log/note.ts';
 import { openRollover, type Rollover, signRollover } from '#custody/log/rollover.ts';
 import { openStatement, type Statement, signStatement } from '#custody/log/statement.ts';
 import { createStory } from '../ledger/support.ts';
@@ -246,6 +247,20 @@ describe('certificates that the ledger shows as issued', () => {
     );
     const bootstrap = { ...trust, issuance: { ...issuance, bootstrap: Object.values(IDS) } };
     expect(judge(text, bootstrap).overall).toBe('proven');
+  });
+
+  it('may stand beside statements of kinds that are not read here, and nothing that is none', async () => {
+    const made = createEvidenceLedger(swarm);
+    const text = 'custody-statement/v1\npolicy\n{"digest":"x"}\n';
+    const [signer] = issuers;
+    if (signer === undefined) return;
+    made.state(formatNote({ text, signatures: [signer.sign(text)] }));
+    made.witness();
+    expect(judge(made.file())).toMatchObject({ overall: 'proven', beside: { statement: 1 } });
+    const none = createEvidenceLedger(swarm);
+    none.state('a note of nothing');
+    none.witness();
+    expect(codes(judge(none.file()))).toEqual(['NOTE_MALFORMED']);
   });
 
   it('are stated in one form only', () => {
