@@ -3,6 +3,7 @@ import { encodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import type { LedgerQueries } from '#custody/ledger/queries.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept } from '#identity/outcome.ts';
+import { traceLink } from '#observability/links.ts';
 import { type ControlServer, serveControl } from '#runtime/control/server.ts';
 import { ENTRY_KINDS, isAgentAct, isDenial, isKind } from '../story/entries.ts';
 import { evidenceJson } from './evidence-json.ts';
@@ -120,7 +121,9 @@ export async function serveSwarm(
     span: async (args) => {
       const options = { timeoutMs: SPAN_MS, fits: ({ error }: { error: boolean }) => error };
       const span = await running.traces.wait(idArgs.parse(args).id, options);
-      return accept(span === undefined ? {} : { trace: span.traceId, span: span.spanId });
+      if (span === undefined) return accept({});
+      const link = jaeger === undefined ? {} : { link: traceLink(jaeger, span) };
+      return accept({ trace: span.traceId, span: span.spanId, ...link });
     },
     rollback: async (args) => running.rollbackAgent(agentArgs.parse(args).agent),
     follow: async (_args, part, signal) => {

@@ -31,7 +31,7 @@ const told = z.object({
   ),
 });
 
-const spanned = z.object({ value: z.object({ trace: z.string() }) });
+const spanned = z.object({ value: z.object({ trace: z.string(), link: z.string().optional() }) });
 
 export interface SwarmArenaOptions {
   readonly address: ControlAddress;
@@ -93,11 +93,14 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     return { code, control, title, named, afterMs, entry: name, span };
   }
 
-  /** Where what was refused can be looked at; what the broker refuses no process has a span of. */
+  /**
+   * Where what was refused can be looked at: Jaeger's page, else the trace in the run's file. What the
+   * broker refuses no process has a span of.
+   */
   async function spanOf(record: string | undefined): Promise<string | undefined> {
     if (record === undefined) return undefined;
     const answer = spanned.safeParse(await askControl(address, 'span', { id: record }));
-    return answer.data?.value.trace;
+    return answer.data?.value.link ?? answer.data?.value.trace;
   }
 
   /** By the broker where it pins subjects; where it does not, by the signature, if one was proven. */
