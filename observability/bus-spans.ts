@@ -19,7 +19,7 @@ export const SERVER_SPAN = createContextKey('swarmproof server span');
 const IDENTITY = createContextKey('swarmproof identity');
 const RECORD = createContextKey('swarmproof record');
 
-const MAX_REMEMBERED = 4096;
+const MAX_REMEMBERED = 1024;
 
 /** What every span of the work below a message or a request says: in whose name, and about what. */
 export function workIn(context: Context): Values {

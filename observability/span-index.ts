@@ -23,8 +23,8 @@ export interface SpanIndex {
   close(): void;
 }
 
-/** Records remembered; of errors as many again, which ordinary traffic cannot push out. */
-const MAX_RECORDS = 8192;
+/** Records remembered: errors apart from the rest, for ordinary traffic must not push them out. */
+const MAX_RECORDS = { fine: 2048, errors: 8192 };
 /** Of one process: no other can take their places. */
 const MAX_SPANS = 4;
 const MAX_PROCESSES = 8;
@@ -37,7 +37,7 @@ export function createSpanIndex(): SpanIndex {
   const waiting = new Map<string, Set<(span: FoundSpan) => void>>();
   let open = 0;
 
-  function keep(map: Map<string, FoundSpan[]>, id: string, span: FoundSpan): void {
+  function keep(map: Map<string, FoundSpan[]>, limit: number, id: string, span: FoundSpan): void {
     const known = map.get(id);
     if (known !== undefined) {
       const own = known.filter(({ process }) => process === span.process).length;
@@ -45,7 +45,7 @@ export function createSpanIndex(): SpanIndex {
       return;
     }
     map.set(id, [span]);
-    if (map.size <= MAX_RECORDS) return;
+    if (map.size <= limit) return;
     const oldest = map.keys().next();
     if (!oldest.done) map.delete(oldest.value);
   }
@@ -61,7 +61,8 @@ export function createSpanIndex(): SpanIndex {
       if (typeof id !== 'string') return;
       const { trace: traceId, span: spanId, name, error, attributes } = wire;
       const found: FoundSpan = { process, traceId, spanId, name, error, attributes };
-      keep(error ? errors : fine, id, found);
+      if (error) keep(errors, MAX_RECORDS.errors, id, found);
+      else keep(fine, MAX_RECORDS.fine, id, found);
       for (const tell of waiting.get(id) ?? []) tell(found);
     },
     find,

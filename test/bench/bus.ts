@@ -16,7 +16,7 @@ export interface Measure {
 const STATIC = { user: 'bench', password: 'bench' };
 const CONNECTS = 200;
 const PARALLEL = 8;
-const MESSAGES = 3000;
+export const MESSAGES = 3000;
 const PAYLOAD = Buffer.from(JSON.stringify({ id: 1, note: 'x'.repeat(230) }));
 
 /** `CONNECTS` connections, `PARALLEL` at a time; per second. */
