@@ -46,7 +46,7 @@ export function entryLines(stored: readonly Stored[], now: Date): string[] {
       return entry !== undefined && isExpired(entry, now) ? paint('dim', line) : line;
     }),
     '',
-    `${stored.length} entries: ${stored.length - added} of the swarm file, ${added} added`,
+    `${stored.length} ${stored.length === 1 ? 'entry' : 'entries'}: ${stored.length - added} of the swarm file, ${added} added`,
   ];
 }
 

@@ -24,7 +24,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
     expect((await honest.next()).svids?.map((svid) => svid.id)).toEqual([SENSOR]);
   }
 
-  test('the same program, not started by the launcher, gets nothing', async () => {
+  test('the same program, not started by the launcher, gets nothing (E-04, A-07)', async () => {
     await honestTwin();
     const denied = new Promise<{ pid: number; detail: string }>((resolve) =>
       bench.link.on('denied', resolve),

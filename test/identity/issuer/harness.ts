@@ -59,8 +59,8 @@ export class Workload {
   readonly #reports: Report[] = [];
   #wake = Promise.withResolvers<void>();
 
-  constructor(options: SpawnOptions = {}, node: readonly string[] = []) {
-    this.child = spawn(process.execPath, [...node, CHILD], {
+  constructor(options: SpawnOptions = {}, node: readonly string[] = [], path = process.execPath) {
+    this.child = spawn(path, [...node, CHILD], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       ...options,
     });
@@ -168,6 +168,13 @@ export class Bench {
 
   spawn(options: SpawnOptions = {}, node: readonly string[] = []): Workload {
     const workload = new Workload(options, node);
+    this.workloads.push(workload);
+    return workload;
+  }
+
+  /** A child that a copy of Node runs. */
+  spawnWith(path: string): Workload {
+    const workload = new Workload({}, [], path);
     this.workloads.push(workload);
     return workload;
   }

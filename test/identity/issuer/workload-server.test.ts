@@ -22,7 +22,7 @@ describe('Workload API server', () => {
   });
   afterEach(() => bench.stop());
 
-  test('the first message carries SVID, key and bundle at once (A-02, A-05, A-08)', async () => {
+  test('plain gRPC on a Unix socket, no TLS, no token: SVID, key and bundle come at once (E-01, E-03, E-09, A-01, A-02, A-05, A-08)', async () => {
     const session = openSession(bench.socketPath);
     const [svid] = readSvids(await call(session, 'FetchX509SVID').next());
     if (svid === undefined) throw new Error('no SVID');
