@@ -42,6 +42,7 @@ export function guardServer(server: Server, options: GuardOptions): Guard {
   const judge = (socket: TLSSocket, at: Date): VerifiedSvid | undefined => {
     const peer = peerOf(socket, source.bundles(), expected, at);
     if (peer.ok) return peer.value;
+    admitted.delete(socket);
     socket.destroy();
     onRefused(peer);
     return undefined;

@@ -116,7 +116,7 @@ function checkSigner(
   if (keyUsage?.keyCertSign !== true) {
     return refuse('SVID_SIGNER_NOT_CA', 'a signer has no keyCertSign');
   }
-  if (now < notBefore || now > notAfter) {
+  if (!(now >= notBefore && now <= notAfter)) {
     return refuse('SVID_SIGNER_NOT_VALID', 'a signer is outside its validity');
   }
   if (basicConstraints.pathLength !== undefined && below > basicConstraints.pathLength) {

@@ -40,10 +40,11 @@ export function verifyX509Svid(
     return refuse('SVID_TRUST_DOMAIN_UNKNOWN', `no bundle for ${trustDomainOf(id.value)}`);
   }
   const { raw, serial, notBefore, notAfter } = leaf.certificate;
-  if (now < notBefore) {
+  // Asked so that a time which is none proves nothing.
+  if (!(now >= notBefore)) {
     return refuse('SVID_NOT_YET_VALID', `valid from ${notBefore.toISOString()}`);
   }
-  if (now > notAfter) return refuse('SVID_EXPIRED', `expired at ${notAfter.toISOString()}`);
+  if (!(now <= notAfter)) return refuse('SVID_EXPIRED', `expired at ${notAfter.toISOString()}`);
   const refused = checkPath(links, bundle, now);
   if (refused !== undefined) return refused;
   const thumbprint = thumbprintOf(raw);

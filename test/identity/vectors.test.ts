@@ -144,6 +144,14 @@ describe('JWT-SVIDs', () => {
     expect([verdict(early, 0.5), verdict(early, 1)]).toEqual(['JWT_NOT_YET_VALID', 'OK']);
   });
 
+  test('a time or a leeway that is none accepts nothing (JV-02)', () => {
+    const token = vectors.find(({ name }) => name === 'OK.ES256')?.token ?? '';
+    const at = (time: Date, leeway: number) =>
+      validateJwtSvid(token, { audience: 'reports', bundles, now: time, leeway }).ok;
+    expect(at(now, 0)).toBe(true);
+    expect([at(new Date(Number.NaN), 0), at(now, Number.NaN)]).toEqual([false, false]);
+  });
+
   test('a bundle filed under another name is not used (JV-03, B-05)', () => {
     const token = vectors.find(({ name }) => name === 'OK.ES256')?.token ?? '';
     const own = bundles.get('city.example');

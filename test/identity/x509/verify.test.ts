@@ -67,6 +67,15 @@ describe('what is said of an accepted chain', () => {
   });
 });
 
+describe('a clock that is broken', () => {
+  test('a time that is none accepts nothing (XV-01)', () => {
+    if (plain === undefined) throw new Error('no plain vector');
+    const at = (now: Date) => verifyX509Svid(chainOf(plain), bundlesOf(plain), now).ok;
+    expect(at(new Date(plain.now))).toBe(true);
+    expect(at(new Date(Number.NaN))).toBe(false);
+  });
+});
+
 describe('hostile bytes', () => {
   const accepted = vectors.filter(({ expected }) => expected === 'OK');
 
