@@ -45,7 +45,7 @@ export interface Collector {
   counts(): CollectorCounts;
   find: SpanIndex['find'];
   wait: SpanIndex['wait'];
-  /** Writes what is there, waits at most about a second for slow sinks. */
+  /** Writes what is there; each sink ends in a time of its own. */
   close(): Promise<void>;
 }
 
@@ -55,7 +55,8 @@ const EVERY_MS = 250;
 /** Spans a process may hand over in a second, and at once. */
 const RATE = 5000;
 const BURST = 10_000;
-const CLOSE_MS = 1000;
+/** For a disk that hangs; a collector has a second of its own. */
+const CLOSE_MS = 10_000;
 /** Lives of processes that are remembered. */
 const MAX_LIVES = 1024;
 const MAX_SAID = 1e9;

