@@ -14,6 +14,7 @@ const DOCUMENTS = [
   'docs/custody.md',
   'docs/custody-record.md',
   'docs/evidence.md',
+  'docs/issuer.md',
   'docs/keys.md',
   'docs/observability.md',
 ];
