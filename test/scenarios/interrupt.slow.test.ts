@@ -77,6 +77,6 @@ describe.skipIf(process.platform !== 'linux')('a run that ends in the middle', (
       }
       expect(up.child.exitCode).toBeNull();
     },
-    120_000,
+    300_000,
   );
 });

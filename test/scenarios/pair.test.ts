@@ -33,7 +33,7 @@ describe.each([
     expect(result.refusal).toBeUndefined();
     expect(result.reverted, told(result)).toMatchObject({ ok: true });
     expect(isAsExpected(result)).toBe(true);
-  }, 120_000);
+  }, 300_000);
 
   test(`is stopped here with ${code}, and names who holds the foothold`, async () => {
     const result = await runScenario(scenario(id), here);
@@ -48,7 +48,7 @@ describe.each([
       detail: 'sensor-cam-3 runs its own image again, readings flow',
     });
     expect(isAsExpected(result)).toBe(true);
-  }, 120_000);
+  }, 300_000);
 });
 
 test('a run that is interrupted is put back and has no verdict of success', async () => {
@@ -59,4 +59,4 @@ test('a run that is interrupted is put back and has no verdict of success', asyn
   });
   expect(result.verdict.outcome).toBe('broken');
   expect(result.reverted, told(result)).toMatchObject({ ok: true });
-}, 120_000);
+}, 300_000);

@@ -72,7 +72,7 @@ describe('one agent of a running swarm', () => {
     }
     expect(running.status().processes.every(({ restarts }) => restarts === 0)).toBe(true);
     expect(running.ledger.refusals().map(({ refusal }) => refusal.code)).toEqual([]);
-  }, 60_000);
+  }, 240_000);
 
   test('reads another file, on which it may then wait for more', async () => {
     const feed = join(place.path, 'feed.ndjson');
@@ -95,7 +95,7 @@ describe('one agent of a running swarm', () => {
     expect(await value()).toMatchObject({ value: 42, row: 2 });
     expect(await running.rollbackAgent(CAM)).toMatchObject({ ok: true });
     await reading('cam-2');
-  }, 60_000);
+  }, 240_000);
 
   test('is left alone when what is asked for is not to be had', async () => {
     const before = pids();
@@ -121,7 +121,7 @@ describe('one agent of a running swarm', () => {
       detail: expect.stringContaining('sensor-cam-1'),
     });
     expect(pids()).toEqual(before);
-  }, 60_000);
+  }, 240_000);
 
   test('goes back when what was rolled out does not come up', async () => {
     const empty = join(place.path, 'empty.ndjson');
@@ -129,7 +129,7 @@ describe('one agent of a running swarm', () => {
     const outcome = await running.replaceAgent(CAM, { input: { path: empty, follow: true } });
     expect(outcome).toMatchObject({ ok: false, code: 'ROLLOUT_FAILED' });
     await reading('cam-2');
-  }, 60_000);
+  }, 240_000);
 });
 
 describe('over the control socket', () => {
@@ -151,5 +151,5 @@ describe('over the control socket', () => {
     gone.abort();
     expect(await back).not.toMatchObject({ pid: 'pid' in held ? held.pid : 0 });
     await reading('cam-2');
-  }, 60_000);
+  }, 240_000);
 });
