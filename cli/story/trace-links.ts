@@ -29,7 +29,7 @@ export async function linkOf(
   jaeger: string,
   traced: Traced,
 ): Promise<string | undefined> {
-  const span = await firstError(recordsOf(entry), traced.traces);
+  const span = await firstError(recordsOf(entry), traced.traces, tellerOf(entry, traced));
   if (span !== undefined) return traceLink(jaeger, span);
   const by = refusalOf(entry)?.presented_by;
   const who = traced.swarm.members.find(({ id, token }) => token === by || id === by);
@@ -45,13 +45,24 @@ function recordsOf(entry: LedgerEntry): readonly string[] {
   return entry.record.claims.par;
 }
 
+/**
+ * Token of the process that refused: what any other says of the same record is not the refusal, and
+ * one that was taken over could plant it.
+ */
+function tellerOf(entry: LedgerEntry, { swarm }: Traced): string | undefined {
+  if (entry.type !== 'record') return 'platform-ledger';
+  return swarm.members.find(({ id }) => id === entry.record.claims.iss)?.token;
+}
+
 async function firstError(
   records: readonly string[],
   traces: Traced['traces'],
+  teller: string | undefined,
 ): Promise<FoundSpan | undefined> {
   const { promise, resolve } = Promise.withResolvers<FoundSpan | undefined>();
   const all = records.map(async (id) => {
-    const span = await traces.wait(id, { timeoutMs: WAIT_MS, fits: ({ error }) => error });
+    const fits = ({ error, process }: FoundSpan): boolean => error && process === teller;
+    const span = await traces.wait(id, { timeoutMs: WAIT_MS, fits });
     if (span !== undefined) resolve(span);
   });
   void Promise.all(all).then(() => resolve(undefined));

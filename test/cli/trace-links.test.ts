@@ -42,6 +42,7 @@ function traced(record: string, span: FoundSpan = SPAN): Traced {
           token: 'sensor-cam-1',
           role: 'sensor',
         },
+        { id: 'spiffe://city.example/service/mcp', token: 'service-mcp', role: 'mcp' },
       ],
     },
   };
@@ -65,6 +66,11 @@ describe('a link of what was refused', () => {
     expect(await linkOf(denial(), JAEGER, traced('another'))).toBeUndefined();
     const fine = { ...SPAN, error: false };
     expect(await linkOf(denial(), JAEGER, traced(order, fine))).toBeUndefined();
+  });
+
+  test('is not a span that another process made of the same record', async () => {
+    const planted = { ...SPAN, process: 'sensor-cam-1' };
+    expect(await linkOf(denial(), JAEGER, traced(order, planted))).toBeUndefined();
   });
 
   test('of no record, as the broker has none, searches for what its presenter did', async () => {
