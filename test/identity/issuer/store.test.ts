@@ -119,6 +119,41 @@ test('kill -9 at any point loses nothing that was reported', async () => {
   }
 });
 
+test('kill -9 while agents join: token used, node known and issuance logged, or none of them', async () => {
+  const writer = new URL('./token-writer.ts', import.meta.url).pathname;
+  let reported = 0;
+  for (const more of [1, 5, 40]) {
+    const child = spawn(process.execPath, ['--no-warnings', writer, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const after = reported + more;
+    for await (const line of createInterface({ input: child.stdout })) {
+      reported = Math.max(reported, Number(line));
+      if (reported >= after) child.kill('SIGKILL');
+    }
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    const store = open();
+    const log = store.log();
+    expect(verifyLog(log).ok).toBe(true);
+    expect(log.length).toBeGreaterThanOrEqual(reported);
+    reported = log.length;
+    const logged = log.map(({ body }) => JSON.parse(body).spiffe_id).sort();
+    expect(
+      store
+        .nodes()
+        .map(({ agentId }) => agentId)
+        .sort(),
+    ).toEqual(logged);
+    for (let n = 1; n <= log.length + 1; n += 1) {
+      // A token that was made and not used yet is the only other thing there may be.
+      expect(store.token(`digest-${n}`)?.usedAt).toBe(n <= log.length ? 1 : undefined);
+      // Used once is used for ever.
+      expect(n <= log.length && store.useToken(`digest-${n}`, 1)).toBe(false);
+    }
+    store.close();
+  }
+});
+
 describe('entries', () => {
   const make = (ttl: number, at: string, id?: string) =>
     storedEntry({ x509_svid_ttl: ttl, ...(id === undefined ? {} : { id }) }, new Date(at));
