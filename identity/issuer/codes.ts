@@ -32,6 +32,7 @@ export const ISSUER_CODES = {
   LEAF_INVALID: 'the requested leaf breaks an X.509-SVID rule',
   AUTHORITY_EXPIRED: 'the signing authority has no life left for this leaf',
   STATE_UNREADABLE: "the issuer's state folder cannot be used",
+  STORE_FULL: "the disk of the issuer's state is full or cannot be written: nothing was issued",
   LOG_BROKEN: 'the issuance log does not chain',
 } as const;
 

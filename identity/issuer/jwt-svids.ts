@@ -6,6 +6,7 @@ import { type Commit, groupCommit, renewal } from './commit.ts';
 import { type RegistrationEntry, type Selector, selectorText } from './entry.ts';
 import type { JwtAuthorities } from './jwt-authorities.ts';
 import type { Store } from './store.ts';
+import { storeRefusal } from './store-error.ts';
 import { secondsLeft } from './svids.ts';
 
 export type Audience = readonly [string, ...string[]];
@@ -164,7 +165,7 @@ export function createJwtSvids(options: JwtSvidsOptions): JwtSvids {
         await Promise.all(result.map((one) => one.durable));
       } catch (error) {
         account.tokens.clear();
-        throw error;
+        return storeRefusal(error);
       }
       return accept(result);
     },

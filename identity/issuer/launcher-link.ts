@@ -20,6 +20,7 @@ import {
   NoReply,
   type ReplyParser,
 } from './link-messages.ts';
+import { storeRefusal } from './store-error.ts';
 
 export {
   type Attestation,
@@ -123,10 +124,14 @@ export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkS
             ? { ref, ok: true, value: outcome.value }
             : { ref, ok: false, code: outcome.code, detail: outcome.detail },
         );
-      const outcome = perform(request.data);
       // What can be answered at once is, so that answers keep the order of the questions.
-      if (outcome instanceof Promise) void outcome.then(reply);
-      else reply(outcome);
+      try {
+        const outcome = perform(request.data);
+        if (outcome instanceof Promise) void outcome.catch(storeRefusal).then(reply);
+        else reply(outcome);
+      } catch (error) {
+        reply(storeRefusal(error));
+      }
     },
     closed: () => handlers.closed(),
   });

@@ -95,7 +95,8 @@ function wrap(db: DatabaseSync, start: LogHead): Store {
       db.exec(done ? 'COMMIT' : 'ROLLBACK');
       return done;
     } catch (error) {
-      db.exec('ROLLBACK');
+      // On a full disk SQLite has rolled back by itself; a second one would hide why.
+      if (db.isTransaction) db.exec('ROLLBACK');
       throw error;
     }
   };

@@ -7,6 +7,7 @@ import { type RegistrationEntry, type Selector, selectorText } from './entry.ts'
 import { issueLeaf, type Leaf, type LeafRequest } from './leaf.ts';
 import type { Issuance } from './log.ts';
 import type { Store } from './store.ts';
+import { storeRefusal } from './store-error.ts';
 
 /** One identity of one process, with the key made for it. */
 export interface IssuedSvid {
@@ -135,7 +136,7 @@ export function createSvids(options: SvidsOptions): Svids {
         await Promise.all([...after.values()].map((one) => one.durable));
       } catch (error) {
         held.delete(process);
-        throw error;
+        return storeRefusal(error);
       }
       for (const one of made) issued(one.leaf);
       return accept([...after.values()]);

@@ -60,6 +60,7 @@ const STATUS: Partial<Record<IssuerCode, readonly [Code, string]>> = {
   AUTHORITY_EXPIRED: [Code.Unavailable, 'no signing authority'],
   PEER_UNREADABLE: [Code.Unavailable, 'workload attestation failed'],
   TOKENS_TOO_MANY: [Code.Unavailable, 'too many requests'],
+  STORE_FULL: [Code.Unavailable, 'identities cannot be issued now'],
 };
 const DENIED = [Code.PermissionDenied, 'no identity issued'] as const;
 
