@@ -26,7 +26,7 @@ export async function orderPayload(
   let written: BusRequest | undefined;
   const call = createToolCaller<string>(async (request) => {
     written = request;
-    return refuse('NOT_SENT', 'only its form was wanted');
+    return refuse('REQUEST_CLOSED', 'only its form was wanted');
   });
   await call(tool, given, []);
   if (written === undefined) throw new Error('the client wrote no request');
