@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type ControlAddress, findControl } from '#runtime/control/client.ts';
+import { UIDS_PER_SWARM } from '#runtime/launcher/isolation.ts';
 import { UserError } from '../output.ts';
 import { CHECKOUT } from '../wiring/checkout.ts';
 import type { OtlpTarget } from '../wiring/traces.ts';
@@ -28,6 +29,8 @@ export function environment(): {
   readonly opa: string | undefined;
   readonly upstreamApiKey: string | undefined;
   readonly otlp: OtlpTarget | undefined;
+  /** First uid of the range for processes when root starts a swarm; `off`: one uid for all. */
+  readonly uids: number | 'off' | undefined;
 } {
   return {
     get natsServer() {
@@ -37,6 +40,7 @@ export function environment(): {
     opa: process.env.SWARMPROOF_OPA || undefined,
     upstreamApiKey: process.env.SWARMPROOF_MODEL_API_KEY || undefined,
     otlp: otlpFrom(process.env),
+    uids: uidsFrom(process.env.SWARMPROOF_UIDS),
   };
 }
 
@@ -52,6 +56,15 @@ function portFrom(text: string | undefined): number | undefined {
   const port = Number(text);
   if (/^\d{1,5}$/.test(text) && port > 0 && port < 65_536) return port;
   throw new UserError('SWARMPROOF_NATS_EXTERNAL is no port number, such as 4222');
+}
+
+function uidsFrom(text: string | undefined): number | 'off' | undefined {
+  if (text === undefined || text === '') return undefined;
+  if (text === 'off') return 'off';
+  // Below 1000 are the system's own; above, some programs take a uid for a negative number.
+  const first = Number(text);
+  if (/^\d{4,10}$/.test(text) && first >= 1000 && first < 2 ** 31 - UIDS_PER_SWARM) return first;
+  throw new UserError('SWARMPROOF_UIDS is the first of a range of uids, such as 3000000, or off');
 }
 
 export function runsFolder(options: GlobalOptions): string {

@@ -85,6 +85,7 @@ async function keepUp({ file, options, runPath, stopped, jaeger }: Upkeep): Prom
     runId: options.run,
     natsServer: brokerPort === undefined ? settings.natsServer : '',
     brokerPort,
+    uids: settings.uids,
     opa,
     signal: stopped.signal,
     ...(upstreamApiKey !== undefined && { upstreamApiKey }),

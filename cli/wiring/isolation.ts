@@ -5,6 +5,7 @@ import { createUids, findIsolation } from '#runtime/launcher/isolation.ts';
 import { giveFolder, shareRunFolder } from '#runtime/launcher/ownership.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
 import type { Swarm } from '#runtime/swarm-file/resolve.ts';
+import { SwarmRefused } from './read-swarm.ts';
 import { serviceFolder } from './start-messages.ts';
 
 export interface Isolated {
@@ -19,6 +20,7 @@ export interface Isolated {
  * A uid for each process of a swarm, wherever the starter may give them, and the run folder shared
  * out accordingly. One uid each and not one for each role: two sensors are two identities, and one
  * taken over must not reach the other's memory.
+ * @throws SwarmRefused when a range was asked for and cannot be had
  */
 export async function isolate(options: {
   readonly run: RunFolder;
@@ -27,15 +29,24 @@ export async function isolate(options: {
   /** Absent when the broker is run by somebody else. */
   readonly natsServer?: string | undefined;
   readonly inputs: Iterable<string>;
+  readonly range?: number | 'off' | undefined;
 }): Promise<Isolated> {
-  const { run, swarm, node, natsServer } = options;
+  const { run, swarm, node, natsServer, range } = options;
+  if (range === 'off') {
+    const why = 'switched off by whoever started the swarm';
+    return { isolation: { kind: 'one-uid', why }, uids: undefined, program: (path) => path };
+  }
   const isolation = await findIsolation({
     runPath: run.path,
+    ...(range !== undefined && { first: range }),
     programs: [node, ...(natsServer === undefined ? [] : [natsServer])],
     folders: [dirname(run.path), dirname(dirname(run.workloadSocket))],
     readable: [...options.inputs],
   });
   const uids = createUids(isolation);
+  if (isolation.kind === 'one-uid' && range !== undefined) {
+    throw new SwarmRefused(`no uid for each process: ${isolation.why}`);
+  }
   if (isolation.kind === 'one-uid' || uids === undefined) {
     return { isolation, uids, program: (path) => path };
   }

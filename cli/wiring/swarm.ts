@@ -50,6 +50,8 @@ export interface SwarmOptions {
   readonly brokerPort?: number | undefined;
   readonly opa: string | undefined;
   readonly upstreamApiKey?: string;
+  /** First uid of the range for its processes, which must then be had; `off`: one uid for all. */
+  readonly uids?: number | 'off' | undefined;
   /** Where spans go beside the run's own file. */
   readonly otlp?: OtlpTarget;
   /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
@@ -143,6 +145,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       node: process.execPath,
       natsServer: options.natsServer,
       inputs: inputs.values(),
+      range: options.uids,
     });
     const keys = createBrokerKeys();
     const broker = createBroker({

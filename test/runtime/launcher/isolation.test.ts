@@ -198,6 +198,12 @@ describe.runIf(ROOT)('as root', () => {
     }
   });
 
+  test('a range that was asked for is the one that is taken', async () => {
+    const isolation = await findIsolation(asked({ first: 3_000_000 }));
+    expect(isolation).toMatchObject({ kind: 'uid-per-process', first: 3_000_000 });
+    expect(createUids(isolation)?.of('first')).toEqual({ uid: 3_000_000, gid: 3_000_000 });
+  });
+
   test('a folder that others may not pass, or a file they may not read, leaves one uid and is named', async () => {
     const shut = join(bench.folder, 'shut');
     await mkdir(join(shut, 'run'), { recursive: true });
