@@ -30,14 +30,16 @@ export async function tellRenewal(
 
 /** SVIDs that replaced one of the same process, from now on; those of a new process are its first. */
 export function countRenewals(running: RunningSwarm): () => number {
-  const pidOf = (id: string): number | undefined =>
-    running.status().processes.find(({ spiffeId }) => spiffeId === id)?.pid;
-  const first = new Map(
-    running.status().processes.map(({ spiffeId, pid }) => [spiffeId ?? '', pid] as const),
-  );
+  const { processes } = running.status();
+  const names = new Map(processes.map(({ spiffeId, name }) => [spiffeId, name]));
+  const replaced = new Set<string>();
+  running.onEvent((event) => {
+    if (event.type === 'started') replaced.add(event.name);
+  });
   let count = 0;
   running.onIssued(({ spiffeId }) => {
-    if (first.get(spiffeId) !== undefined && first.get(spiffeId) === pidOf(spiffeId)) count += 1;
+    const name = names.get(spiffeId);
+    if (name !== undefined && !replaced.has(name)) count += 1;
   });
   return () => count;
 }
