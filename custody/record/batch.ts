@@ -68,10 +68,11 @@ export function isInBatch(signingInput: string, place: BatchPlace): boolean {
   return root !== undefined && sameHash(root, place.root);
 }
 
-/** Signatures of batches that have verified. */
+/** JWS of batches that have verified, with the certificate that each names. */
 export interface BatchCache {
-  /** Runs `verify` unless this very JWS has verified before. The JWS names its certificate. */
-  verified(jws: string, verify: () => boolean): boolean;
+  has(jws: string): boolean;
+  /** Only after the signature has verified with a key of the profile. */
+  add(jws: string): void;
 }
 
 /**
@@ -81,13 +82,12 @@ export interface BatchCache {
 export function createBatchCache(max = 256): BatchCache {
   const known = new Set<string>();
   return {
-    verified(jws, verify) {
-      if (known.has(jws)) return true;
-      if (!verify()) return false;
+    has: (jws) => known.has(jws),
+    add(jws) {
+      if (known.has(jws)) return;
       const oldest = known.size >= max ? known.keys().next() : undefined;
       if (oldest?.done === false) known.delete(oldest.value);
       known.add(jws);
-      return true;
     },
   };
 }

@@ -91,15 +91,32 @@ describe('a batch under one signature', () => {
 
   it('has its signature verified once by a receiver that remembers it', () => {
     const batches = createBatchCache();
-    const verify = vi.fn(() => true);
-    const jws = batchOf(1)[0]?.jws ?? '';
-    for (let time = 0; time < 3; time++) batches.verified(jws, verify);
-    expect(verify).toHaveBeenCalledTimes(1);
-    const refused = createBatchCache(1);
-    expect(refused.verified('x', () => false)).toBe(false);
-    expect(refused.verified('x', () => true)).toBe(true);
-    expect(refused.verified('y', () => true)).toBe(true);
-    expect(refused.verified('x', () => false)).toBe(false);
+    const [first, second] = batchOf(2);
+    const altered = second?.jws.replace(/~1~.{4}/, '~1~AAAA') ?? '';
+    const real = verified();
+    const publicKey = vi.fn(() => real.leaf.publicKey);
+    const leaf = Object.defineProperty(Object.create(real.leaf), 'publicKey', { get: publicKey });
+    const facts = { batches, svid: { ...real, leaf } };
+    expect(code(first?.jws ?? '', facts)).toBe('ok');
+    expect(code(second?.jws ?? '', facts)).toBe('ok');
+    expect(publicKey).toHaveBeenCalledTimes(1);
+    // The batch is known; that the record is in it is asked of every record.
+    expect(code(altered, facts)).toBe('RECORD_SIGNATURE_INVALID');
+  });
+
+  it('that did not verify is not remembered, and the oldest is forgotten first', () => {
+    const batches = createBatchCache(1);
+    const signer = createRecordSigner({
+      source: () => ({ ...swarm.svid('sensor'), key: swarm.svid('action').key }),
+      clock: swarm.clock,
+      random: randomBytes,
+    });
+    for (const { jws } of signer.signBatch(drafts(2))) {
+      expect(code(jws, { batches })).toBe('RECORD_SIGNATURE_INVALID');
+    }
+    batches.add('a');
+    batches.add('b');
+    expect([batches.has('a'), batches.has('b')]).toEqual([false, true]);
   });
 });
 
