@@ -1,6 +1,7 @@
 import { cpus, loadavg } from 'node:os';
 import { benchBus, type Measure } from './bus.ts';
 import { benchCustody } from './custody.ts';
+import { benchIdentity } from './identity.ts';
 import { benchLlmCall } from './llm-call.ts';
 import { benchPolicy } from './policy.ts';
 import { benchRecord } from './record.ts';
@@ -10,6 +11,7 @@ import { benchTelemetry } from './telemetry.ts';
 
 /** `npm run bench [PART…]`: every figure of one run, one a line; parts by name. */
 const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
+  identity: benchIdentity,
   record: benchRecord,
   custody: benchCustody,
   policy: benchPolicy,
