@@ -48,6 +48,15 @@ export function launcherSelectors(
 
 /**
  * Attestation by the launcher (Workload Endpoint 5: out-of-band, by the orchestrator).
+ *
+ * # Security considerations
+ *
+ * The selectors prove which image a process was started from, by a launcher that holds its pinned key
+ * and the other end of an inherited descriptor; who takes over the launcher can forge all of them, and
+ * who holds the CI key can sign an image. They say nothing of what the process became since: code that
+ * gets in through a hole in a role has the role's selectors. Only a process that the launcher does not
+ * know is left to the other attestors; one that differs from its word gets nothing.
+ *
  * @param launcherKey public half of the launcher's key, from the issuer's start config
  * @param ciKeys key id → public key by which images are signed
  */

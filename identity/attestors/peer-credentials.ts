@@ -1,10 +1,9 @@
-import { readFileSync } from 'node:fs';
 import type { IssuerCode } from '../issuer/codes.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { loadNative, loadNativeDarwin, type Native } from './native.ts';
 import { makePeer, type Peer, type PeerCredentials } from './peer.ts';
 import { openDarwinCredentials } from './peer-darwin.ts';
-import { parsePidfdPid, readProcess } from './proc.ts';
+import { parsePidfdPid, readProcess, readProcFile } from './proc.ts';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -13,7 +12,7 @@ const SO_PEERPIDFD = 77;
 /** -1 when dead, `undefined` when the descriptor itself is not readable. */
 function pidOfPidfd(fd: number): number | undefined {
   try {
-    return parsePidfdPid(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'));
+    return parsePidfdPid(readProcFile(`/proc/self/fdinfo/${fd}`));
   } catch {
     return undefined;
   }

@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync, statSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 
 /** The executable of a live process; numbers as decimal strings. */
 export interface Executable {
@@ -46,15 +46,36 @@ export function executableOf(path: string): Executable {
   };
 }
 
+/** More than a file of procfs has, unless its process is in hundreds of groups. */
+const PROC_FILE_BYTES = 4096;
+
+/**
+ * A file of procfs, at each message of each stream: Node's own function sets 64 KiB aside for a file
+ * whose size it cannot know. @throws Error as that does
+ */
+export function readProcFile(path: string): string {
+  const fd = openSync(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(PROC_FILE_BYTES);
+    const size = readSync(fd, buffer, 0, PROC_FILE_BYTES, 0);
+    // Never half of it: half of a group's number is the number of another group.
+    return size < PROC_FILE_BYTES
+      ? buffer.toString('latin1', 0, size)
+      : readFileSync(path, 'latin1');
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** `undefined` when there is no such live process, or it may not be looked at. Linux only. */
 export function readProcess(pid: number): ProcessFacts | undefined {
   try {
-    const before = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const before = readProcFile(`/proc/${pid}/stat`);
     const startTime = parseStartTime(before);
     if (startTime === undefined || isDead(before)) return undefined;
     const exe = executableOf(`/proc/${pid}/exe`);
     // The PID may have been reused between the two reads.
-    const after = parseStartTime(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    const after = parseStartTime(readProcFile(`/proc/${pid}/stat`));
     return after === startTime ? { pid, startTime, exe } : undefined;
   } catch {
     return undefined;

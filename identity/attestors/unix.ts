@@ -1,17 +1,17 @@
-import { readFileSync } from 'node:fs';
 import type { Selector } from '../issuer/entry.ts';
 import { accept } from '../outcome.ts';
 import { type Accounts, openAccounts } from './accounts.ts';
 import type { Attestor } from './attestor.ts';
 import { createExecutableDigests } from './executable-digest.ts';
 import type { Peer } from './peer.ts';
+import { readProcFile } from './proc.ts';
 
 export interface UnixAttestorOptions {
   /**
-   * SPIRE's `discover_workload_path`: whether `unix:path` and `unix:sha256` are looked for. Asked at
-   * each attestation; the issuer says yes while an entry names one of the two.
+   * In place of SPIRE's `discover_workload_path`: whether some entry has selectors of this kind. A
+   * path is looked for, and a file hashed, only while it could matter.
    */
-  readonly discoverWorkloadPath: () => boolean;
+  readonly wanted: (kind: 'unix:path' | 'unix:sha256') => boolean;
   /** SPIRE's `workload_size_limit`, in bytes: 0 is no limit, a negative one never hashes. */
   readonly workloadSizeLimit?: number;
   readonly accounts?: Accounts;
@@ -31,7 +31,7 @@ export function parseGroups(status: string): readonly number[] {
 
 function supplementaryGroups(pid: number): readonly number[] {
   try {
-    return parseGroups(readFileSync(`/proc/${pid}/status`, 'latin1'));
+    return parseGroups(readProcFile(`/proc/${pid}/status`));
   } catch {
     return [];
   }
@@ -80,12 +80,13 @@ export function createUnixAttestor(options: UnixAttestorOptions): Attestor {
   return {
     name: 'unix',
     prepare: async (peer) => {
-      if (options.discoverWorkloadPath()) await digests.prepare(peer.pid, peer.exe);
+      if (options.wanted('unix:sha256')) await digests.prepare(peer.pid, peer.exe);
     },
     attest: (peer) => {
-      const executable = options.discoverWorkloadPath()
-        ? { path: peer.exe.path, sha256: digests.of(peer.exe) }
-        : {};
+      const executable = {
+        path: options.wanted('unix:path') ? peer.exe.path : undefined,
+        sha256: options.wanted('unix:sha256') ? digests.of(peer.exe) : undefined,
+      };
       return accept(unixSelectors(peer, supplementaryGroups(peer.pid), accounts, executable));
     },
   };

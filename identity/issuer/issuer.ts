@@ -21,7 +21,8 @@ import { createNodeServer } from './node-server.ts';
 import { createNodeService } from './node-service.ts';
 import { openRegistry } from './registry.ts';
 import { createSealer, loadSecret } from './sealing.ts';
-import { openStore } from './store.ts';
+import { openStore, type Store } from './store.ts';
+import { storeRefusal } from './store-error.ts';
 import { createSvids } from './svids.ts';
 import { serveWorkloadApi, type WorkloadServerOptions } from './workload-server.ts';
 
@@ -80,13 +81,15 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const federated = options.federated ?? (() => undefined);
   const say = options.say ?? (() => {});
   const credentials = must(openPeerCredentials(options.platform ?? process.platform));
-  const store = must(openStore(stateDir));
+  const issuedListeners = new Set<() => void>();
+  const store = telling(must(openStore(stateDir)), () => {
+    for (const listener of issuedListeners) listener();
+  });
   const sealer = createSealer(must(loadSecret(join(stateDir, 'issuer.key'))));
   const authorities = must(await openAuthorities({ store, sealer, trustDomain, clock, random }));
   const jwtAuthorities = must(await openJwtAuthorities({ store, sealer, trustDomain, clock }));
   const launcher = createLauncherAttestor(options.launcherKey, options.ciKeys);
   const changes = createChanges(() => (random(1)[0] ?? 0) / 255);
-  const issuedListeners = new Set<() => void>();
 
   const svids = createSvids({
     store,
@@ -95,7 +98,6 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     random,
     issued: ({ id, serial, notAfter }) => {
       link.emit({ event: 'issued', spiffeId: id, serial, notAfter: notAfter.toISOString() });
-      for (const listener of issuedListeners) listener();
     },
   });
   const jwtSvids = createJwtSvids({ store, authorities: jwtAuthorities, clock, random });
@@ -114,7 +116,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const list = attestors({
     launcher,
     unix: {
-      discoverWorkloadPath: () => registry.uses('unix:path') || registry.uses('unix:sha256'),
+      wanted: registry.uses,
       ...(options.workloadSizeLimit !== undefined && {
         workloadSizeLimit: options.workloadSizeLimit,
       }),
@@ -213,7 +215,8 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     if (x509) nodeServer.renew();
     if (x509 || jwt) changes.notifySpread();
   };
-  const housekeeping = setInterval(housekeep, HOUSEKEEPING_MS);
+  // What a full disk keeps from being done now is due again a minute later.
+  const housekeeping = setInterval(() => housekeep().catch(storeRefusal), HOUSEKEEPING_MS);
 
   return {
     capability: credentials.capability,
@@ -231,6 +234,22 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       await nodeServer.close();
       link.close();
       store.close();
+    },
+  };
+}
+
+/** The store, which tells of each row of the log when it is on disk, whatever kind of SVID it is of. */
+function telling(store: Store, tell: () => void): Store {
+  return {
+    ...store,
+    recordIssuances: (issuances) => {
+      store.recordIssuances(issuances);
+      tell();
+    },
+    recordWith: (issuances, work) => {
+      const done = store.recordWith(issuances, work);
+      if (done) tell();
+      return done;
     },
   };
 }

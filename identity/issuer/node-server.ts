@@ -191,9 +191,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     listening = `${host}:${(fresh.address() as AddressInfo).port}`;
     return accept(listening);
   };
-  const close = async (): Promise<void> => {
-    const open = server;
-    [server, listening] = [undefined, undefined];
+  const end = async (open: Server | undefined): Promise<void> => {
     if (open === undefined) return;
     const closed = new Promise<void>((resolve) => open.close(() => resolve()));
     open.closeAllConnections();
@@ -207,14 +205,21 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
         return refuse('NODE_ENDPOINT_UNUSABLE', `"${where}" is not host:port`);
       }
       if (listening === where) return accept(where);
-      await close();
-      return listen(host, Number(port));
+      // The old door stays open until there is a new one.
+      const before = server;
+      const opened = await listen(host, Number(port));
+      if (opened.ok) await end(before);
+      return opened;
     },
     address: () => listening,
     renew: () => {
       const material = context();
       if (material.ok) server?.setSecureContext({ ...material.value, minVersion: 'TLSv1.3' });
     },
-    close,
+    close: async () => {
+      const open = server;
+      [server, listening] = [undefined, undefined];
+      await end(open);
+    },
   };
 }

@@ -49,7 +49,7 @@ function setUp(changes: Partial<AttestationClaims> = {}) {
     signAttestation({ ...claims, ...changes }, launcherKey.privateKey),
   );
   const accounts = { user: () => 'ann', group: () => undefined };
-  const list = attestors({ launcher, unix: { discoverWorkloadPath: () => false, accounts } });
+  const list = attestors({ launcher, unix: { wanted: () => false, accounts } });
   const selectors = (one = peer()) => {
     const found = attest(list, one);
     if (!found.ok) return found.code;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openAccounts, parseAccounts } from '#identity/attestors/accounts.ts';
 import { createExecutableDigests } from '#identity/attestors/executable-digest.ts';
-import { readProcess } from '#identity/attestors/proc.ts';
+import { readProcess, readProcFile } from '#identity/attestors/proc.ts';
 import { parseGroups, unixSelectors } from '#identity/attestors/unix.ts';
 import { selectorText } from '#identity/issuer/entry.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN, type Workload } from './harness.ts';
@@ -144,6 +144,15 @@ describe('what the kernel and the files say', () => {
     ]);
     expect(parseGroups('Groups:\t\n')).toEqual([]);
     expect(parseGroups('')).toEqual([]);
+  });
+
+  test('a file is read whole, however long its groups are', () => {
+    const path = join(folder, 'status');
+    const groups = Array.from({ length: 2000 }, (_one, n) => 10_000 + n);
+    writeFileSync(path, `Name:\tx\nGroups:\t${groups.join(' ')} \n`);
+    expect(parseGroups(readProcFile(path))).toEqual(groups);
+    writeFileSync(path, `Groups:\t4 \n${'x'.repeat(4096 - 11)}`);
+    expect(readProcFile(path)).toHaveLength(4096);
   });
 
   test('of two accounts with one number the first counts; broken lines name nobody', () => {
