@@ -108,7 +108,8 @@ async function throughSocket(link: LauncherLink, socket: string): Promise<Measur
   }
   times.sort((a, b) => a - b);
 
-  const tokens = 1000;
+  // Below what one process may have in a minute.
+  const tokens = 500;
   let asked = 0;
   since = performance.now();
   const asking = async (): Promise<void> => {
