@@ -11,7 +11,6 @@ export const ISSUER_CODES = {
   UID_MISMATCH: 'the caller has another uid than the launcher started it with',
   NO_ENTRY: 'no registration entry matches the selectors of the caller',
   NOT_ENTITLED: 'the caller has no identity with the SPIFFE ID that it asks for',
-  REQUEST_INVALID: 'a mandatory field of a Workload API request is empty or not well-formed',
   TOKENS_TOO_MANY: 'a process asked for more new JWT-SVIDs than one may have in a minute',
   LINK_MALFORMED: 'a message on the launcher link is not well-formed',
   LINK_CLOSED: 'the launcher link is closed',
