@@ -27,38 +27,57 @@ export function refusedIn(ledger: Pick<LedgerQueries, 'list'>): readonly Refused
   });
 }
 
-/** Refusals of a kind that nobody announced: another code, or somebody else's. */
-export function surprises(
-  refused: readonly Refused[],
-  expected: ReadonlySet<string>,
-): readonly Refused[] {
-  const announced = refused.filter(({ entry }) => expected.has(entry));
+/** Whose refusals are no surprise: those of one entry's kind, and of whoever an attacker held. */
+export interface Expected {
+  readonly entries: ReadonlySet<string>;
+  /** SPIFFE IDs and tokens. */
+  readonly held: ReadonlySet<string>;
+}
+
+/** Refusals that nobody announced: another code, or somebody else's. */
+export function surprises(refused: readonly Refused[], expected: Expected): readonly Refused[] {
+  const announced = refused.filter(({ entry }) => expected.entries.has(entry));
   return refused.filter(
-    ({ code, by }) => !announced.some((one) => one.code === code && one.by === by),
+    ({ code, by }) =>
+      !expected.held.has(by) && !announced.some((one) => one.code === code && one.by === by),
   );
+}
+
+/** A session of one sender, and the numbers of its records that are not in the ledger. */
+export interface Gap {
+  readonly iss: string;
+  readonly sid: string;
+  readonly missing: readonly number[];
 }
 
 /**
  * Records that the ledger does not hold although a later one of the same session is there: every
  * session numbers its records from 1 without a gap.
  */
-export function missingRecords(ledger: Pick<LedgerQueries, 'list'>): number {
-  const sessions = new Map<string, { highest: number; readonly held: Set<number> }>();
+export function gapsIn(ledger: Pick<LedgerQueries, 'list'>): readonly Gap[] {
+  const sessions = new Map<string, { iss: string; sid: string; readonly held: Set<number> }>();
   for (const entry of ledger.list(ALL)) {
     if (entry.type === 'refusal') continue;
     const { iss, sid, seq } = entry.record.claims;
     const key = `${iss} ${sid}`;
-    const session = sessions.get(key) ?? { highest: 0, held: new Set<number>() };
+    const session = sessions.get(key) ?? { iss, sid, held: new Set<number>() };
     session.held.add(seq);
-    session.highest = Math.max(session.highest, seq);
     sessions.set(key, session);
   }
-  let missing = 0;
-  for (const { highest, held } of sessions.values()) missing += highest - held.size;
-  return missing;
+  return [...sessions.values()].flatMap(({ iss, sid, held }) => {
+    const highest = [...held].reduce((most, seq) => Math.max(most, seq), 0);
+    if (highest === held.size) return [];
+    const all = Array.from({ length: highest }, (_, index) => index + 1);
+    return [{ iss, sid, missing: all.filter((seq) => !held.has(seq)) }];
+  });
 }
 
-/** Resolves when no record is missing; what is on its way is waited for, entry by entry. */
-export async function untilComplete(ledger: LedgerView): Promise<void> {
-  while (missingRecords(ledger) > 0) await ledger.entry(() => true, ledger.size());
+/**
+ * Resolves when no record is missing; what is on its way is waited for, entry by entry. What an
+ * attacker signed with an identity that it held is not missing where the ledger refused it.
+ */
+export async function untilComplete(ledger: LedgerView, { held }: Expected): Promise<void> {
+  const refused = ({ iss, missing }: Gap): boolean =>
+    held.has(iss) && missing.length <= refusedIn(ledger).filter(({ by }) => held.has(by)).length;
+  while (!gapsIn(ledger).every(refused)) await ledger.entry(() => true, ledger.size());
 }

@@ -2,7 +2,7 @@ import type { ArenaOptions } from '../inject/pair.ts';
 import type { ScenarioResult } from '../inject/run.ts';
 import { paint, UserError } from '../output.ts';
 import type { RunningSwarm } from '../wiring/swarm.ts';
-import { refusedIn, surprises, untilComplete } from './account.ts';
+import { type Expected, refusedIn, surprises, untilComplete } from './account.ts';
 import { notObserved, type Observed, observed } from './claims.ts';
 import { attackSharedKeys, attackThis, tellCompromises } from './compromises.ts';
 import { tellAncestry, tellIncident } from './incident.ts';
@@ -43,12 +43,20 @@ export async function tellDemo(
       ...(await observed('compromises', here, signal)),
     ];
     tellCompromises(results, screen, seen);
-    const refused = results.flatMap(({ refusal }) => refusal?.entry ?? []);
-    await tellRecords(running, new Set([stranger, ...refused]), renewals, screen, seen, signal);
+    const entries = new Set([stranger, ...results.flatMap(({ refusal }) => refusal?.entry ?? [])]);
+    const held = heldIn(results, running);
+    await tellRecords(running, { entries, held }, renewals, screen, seen, signal);
   } finally {
     ending.abort();
     await Promise.allSettled(attacks);
   }
+}
+
+/** IDs and tokens of whoever an attacker held: named by the evidence, and found to be right. */
+function heldIn(results: readonly ScenarioResult[], { swarm }: RunningSwarm): ReadonlySet<string> {
+  const ids = new Set(results.flatMap(({ verdict }) => verdict.culprit?.named.id ?? []));
+  const tokens = swarm.members.filter(({ id }) => ids.has(id)).map(({ token }) => token);
+  return new Set([...ids, ...tokens]);
 }
 
 /** The screen's head: what came up, how fast, and how far its processes are kept apart. */
@@ -90,13 +98,13 @@ function sensorOf({ agents }: RunningSwarm['swarm']) {
 /** What the ledger holds at the end: nothing is missing, and nobody was refused by surprise. */
 async function tellRecords(
   { ledger }: RunningSwarm,
-  expected: ReadonlySet<string>,
+  expected: Expected,
   renewals: () => number,
   screen: Screen,
   seen: Observed,
   signal: AbortSignal,
 ): Promise<void> {
-  await observed('records', untilComplete(ledger), signal);
+  await observed('records', untilComplete(ledger, expected), signal);
   const refused = refusedIn(ledger);
   const [surprise] = surprises(refused, expected);
   if (surprise !== undefined) {
