@@ -1,29 +1,42 @@
 import type { Member } from '#bus/directory.ts';
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { RunningSwarm } from '../wiring/swarm.ts';
 import { notObserved, type Observed, observed } from './claims.ts';
 import { acknowledgedOf, isReading, nextIssued, readingsOf } from './observations.ts';
 import type { Screen } from './screen.ts';
 
-/** A sensor's SVID is replaced while its readings flow, and none of them is lost. */
+/** An SVID that took the place of another, and when this process heard of it. */
+export interface Renewal {
+  readonly before: string;
+  readonly after: string;
+  readonly at: number;
+}
+
+/** Resolves at the next renewal of an identity, counted from now. */
+export async function nextRenewal(running: RunningSwarm, id: SpiffeId): Promise<Renewal> {
+  const before = running.status().processes.find(({ spiffeId }) => spiffeId === id)?.serial;
+  if (before === undefined) throw notObserved('renewal', `${id} has no SVID`);
+  const issued = await nextIssued(running, id, before);
+  return { before, after: issued.serial, at: Date.now() };
+}
+
+/** A sensor's SVID was replaced while its readings flow, and none of them is lost. */
 export async function tellRenewal(
   running: RunningSwarm,
   sensor: Member,
-  screen: Screen,
-  seen: Observed,
-  signal: AbortSignal,
+  renewal: Promise<Renewal>,
+  { screen, seen, signal }: { screen: Screen; seen: Observed; signal: AbortSignal },
 ): Promise<void> {
   const { ledger } = running;
-  const held = running.status().processes.find(({ spiffeId }) => spiffeId === sensor.id)?.serial;
-  if (held === undefined) throw notObserved('renewal', `${sensor.name} has no SVID`);
-  const issued = await observed('renewal', nextIssued(running, sensor.id, held), signal);
-  const at = Date.now();
-  const isNext = (entry: Parameters<typeof isReading>[0]): boolean =>
+  const { before, after, at } = await observed('renewal', renewal, signal);
+  const isNext = (entry: LedgerEntry): boolean =>
     isReading(entry) && entry.record.claims.iss === sensor.id && entry.at > at;
   // Signed under the new SVID or the old one: readings go on.
-  await observed('renewal', ledger.entry(isNext, ledger.size()), signal);
+  await observed('renewal', ledger.entry(isNext), signal);
   const { rows, missing } = readingsOf(running, sensor.id);
   if (missing > 0) throw notObserved('renewal', `${missing} of ${rows} readings are missing`);
-  const serials = `serial ${held.slice(0, 4)} to ${issued.serial.slice(0, 4)}`;
+  const serials = `serial ${before.slice(0, 4)} to ${after.slice(0, 4)}`;
   screen.event(at, 'renewal', sensor.name, `${serials}, ${missing} of ${rows} readings lost`);
   seen.renewal = `${rows} readings, ${acknowledgedOf(running, sensor.id)} acknowledged`;
 }

@@ -6,7 +6,7 @@ import { type Expected, refusedIn, surprises, untilComplete } from './account.ts
 import { notObserved, type Observed, observed } from './claims.ts';
 import { attackSharedKeys, attackThis, tellCompromises } from './compromises.ts';
 import { tellAncestry, tellIncident } from './incident.ts';
-import { countRenewals, tellRenewal } from './renewal.ts';
+import { countRenewals, nextRenewal, tellRenewal } from './renewal.ts';
 import { createScreen, type Screen } from './screen.ts';
 import { tellStranger } from './stranger.ts';
 
@@ -22,6 +22,8 @@ export async function tellDemo(
   const screen = createScreen(began, screenSay);
   const sensor = sensorOf(running.swarm);
   const renewals = countRenewals(running);
+  const renewal = nextRenewal(running, sensor.id);
+  renewal.catch(() => {});
   // What fails or is interrupted takes the attacks with it: each puts back what it changed.
   const ending = new AbortController();
   const attacks: Promise<ScenarioResult[]>[] = [];
@@ -36,7 +38,7 @@ export async function tellDemo(
     const action = await tellIncident(running, screen, seen, signal);
     // Only now: the honest twins of the attacks lead to findings and orders as well.
     const here = begin(attackThis(running, ending.signal));
-    await tellRenewal(running, sensor, screen, seen, signal);
+    await tellRenewal(running, sensor, renewal, { screen, seen, signal });
     tellAncestry(running, action, began, screen, seen);
     const results = [
       ...(await observed('compromises', shared, signal)),
