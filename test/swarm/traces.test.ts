@@ -1,7 +1,4 @@
-import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { whenIdle } from '#cli/wiring/idle.ts';
@@ -12,6 +9,7 @@ import { natsServer, opaIfThere } from '#test/tools.ts';
 import { entriesOf, isMessage } from './account.ts';
 import { ACTION, ANALYZER, folder, images, swarmFile } from './city.ts';
 import { type ExportedSpan, exportedSpans } from './exported.ts';
+import { modelServer, type PlantingModel, SECRETS } from './planted.ts';
 
 const ID = {
   sensor: 'spiffe://city.example/agent/sensor/north/cam-1',
@@ -23,66 +21,17 @@ const ID = {
   works: 'spiffe://city.example/service/city-works',
 } as const;
 
-/** Where words can stand that are nobody's business; none may be in what is exported. */
-const SECRETS = {
-  key: 'sk-planted-9f8e7d6c5b4a',
-  note: 'planted-note-in-a-reading',
-  answer: 'planted-words-of-the-model',
-  argument: 'planted-argument-of-a-tool',
-  prompt: 'You watch the traffic',
-  runbook: 'Longer green phases',
-};
-
 const place = folder();
 const runPath = join(place.path, 'run');
 const INCIDENTS = 3;
 const CALM = 40;
 const rows = INCIDENTS * (CALM + 1);
-const asked: { readonly key: string | undefined; readonly body: string }[] = [];
-const closing: (() => void)[] = [];
+let model: PlantingModel;
 let running: RunningSwarm;
 let entries: readonly RecordEntry[];
 let spans: readonly ExportedSpan[];
 let bytes: string;
 let stuck: Awaited<ReturnType<typeof tcpCollector>>;
-
-/** A model server that proposes a plan, then one that no policy allows, then only says something. */
-async function modelServer(): Promise<string> {
-  const server = createServer(async (request, response) => {
-    let body = '';
-    for await (const chunk of request) body += String(chunk);
-    asked.push({ key: request.headers.authorization, body });
-    const [tool] = JSON.parse(body).tools;
-    const plan = asked.length === 1 ? 'B' : SECRETS.argument;
-    const call = {
-      id: 'call-1',
-      type: 'function',
-      function: { name: tool.function.name, arguments: JSON.stringify({ plan }) },
-    };
-    const words = asked.length > 2;
-    const message = {
-      role: 'assistant',
-      content: words ? SECRETS.answer : null,
-      ...(words ? {} : { tool_calls: [call] }),
-    };
-    const answer = {
-      id: 'chat-1',
-      object: 'chat.completion',
-      created: 1,
-      model: 'city-small',
-      choices: [{ index: 0, message, finish_reason: words ? 'stop' : 'tool_calls' }],
-      usage: { prompt_tokens: 123, completion_tokens: 45, total_tokens: 168 },
-    };
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  closing.push(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
-}
 
 function readings(): string {
   const path = join(place.path, 'road.csv');
@@ -97,7 +46,7 @@ function readings(): string {
 
 beforeAll(async () => {
   await images();
-  const baseUrl = await modelServer();
+  model = await modelServer();
   // A collector that takes connections and nothing else: the worst one for who waits.
   stuck = await tcpCollector((socket) => socket.pause());
   const file = swarmFile(
@@ -109,7 +58,7 @@ beforeAll(async () => {
     ],
     {
       services: {
-        llm: { models: ['city-small'], upstream: { baseUrl } },
+        llm: { models: ['city-small'], upstream: { baseUrl: model.baseUrl } },
         vector: { collections: ['runbooks'] },
         mcp: { services: ['city-works'] },
         'city-works': {},
@@ -135,7 +84,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await running?.stop();
   await stuck?.close();
-  for (const close of closing) close();
+  model?.close();
   place.remove();
 });
 
@@ -285,9 +234,9 @@ describe('the traces of a swarm', () => {
 
   test('no prompt, reading, answer, argument, runbook or key is in any exported byte', () => {
     // They were all there to be leaked.
-    expect(asked).toHaveLength(INCIDENTS);
-    expect(asked[0]?.key).toContain(SECRETS.key);
-    const prompts = asked.map(({ body }) => body).join();
+    expect(model.asked).toHaveLength(INCIDENTS);
+    expect(model.asked[0]?.key).toContain(SECRETS.key);
+    const prompts = model.asked.map(({ body }) => body).join();
     for (const secret of [SECRETS.note, SECRETS.prompt, SECRETS.runbook]) {
       expect(prompts).toContain(secret);
     }
