@@ -95,5 +95,100 @@ export const REQUIREMENTS: readonly Requirement[] = [
       'refuses a federated CA that mints a local member, the gate or the supervisor',
     ],
   },
-  { id: 'S-19', tests: ['kill -9 at any point loses nothing that was reported'] },
+  {
+    id: 'S-19',
+    tests: [
+      'kill -9 at any point loses nothing that was reported',
+      'times while it issues, it loses no SVID that anybody has, no entry and no authority',
+    ],
+  },
+  {
+    id: 'S-20',
+    tests: [
+      'every denial is read, with the member that the gate let in and the subject',
+      'another member in the words of a denial',
+      'names whom the gate named, whatever CONNECT says before it',
+    ],
+  },
+  {
+    id: 'S-21',
+    tests: [
+      'needs the token',
+      'goes back when what was rolled out does not come up',
+      'a lease ends with its caller, however that ends',
+    ],
+  },
+  {
+    id: 'S-22',
+    tests: [
+      'reaches its goal with shared keys, where nobody is named',
+      'and names who holds the foothold',
+    ],
+  },
+  {
+    id: 'S-23',
+    tests: [
+      'no prompt, reading, answer, argument, runbook or key is in any exported byte',
+      'what a publisher gives beyond the registry gets on no span',
+    ],
+  },
+  {
+    id: 'S-24',
+    tests: [
+      'a process speaks for itself: spans in the name of another are refused, its own are taken',
+      'is not a span that another process made of the same record',
+    ],
+  },
+  {
+    id: 'S-25',
+    tests: [
+      'a collector that hangs changes nothing: every reading is recorded and acted upon, every span in the file',
+    ],
+  },
+  {
+    id: 'S-26',
+    tests: [
+      'is ready when it has the SVID issued for it and this configuration, whoever is first',
+      'is refused when it is a broker of another authority',
+    ],
+  },
+  {
+    id: 'S-27',
+    tests: [
+      'cannot signal, trace or read another role; itself and what is its own it can',
+      'reaches what shares its uid, which is why no two processes share one',
+    ],
+  },
+  {
+    id: 'S-28',
+    tests: [
+      'keys of another use do not sign tokens',
+      'the public key as an HMAC secret signs nothing (JV-01)',
+    ],
+  },
+  {
+    id: 'S-29',
+    tests: [
+      'a token of each domain is valid by its own',
+      'a bundle filed under another name is not used',
+    ],
+  },
+  {
+    id: 'S-30',
+    tests: [
+      'bytes that come with the handshake of an unexpected client are not read',
+      'an authority taken out of the bundle ends the connections it vouched for',
+    ],
+  },
+  {
+    id: 'S-31',
+    tests: ['that were taken away stay away from this launcher’s issuers, and from no other'],
+  },
+  { id: 'S-32', tests: ['of many at once with one token exactly one comes in'] },
+  {
+    id: 'S-33',
+    tests: [
+      'the issuer hands out nothing that its log does not hold, says why, and goes on when there is room',
+    ],
+  },
 ];

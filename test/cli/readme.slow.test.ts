@@ -46,24 +46,40 @@ const ELSEWHERE: Readonly<Record<string, string>> = {
   'npm test': 'what runs this very test; .ci/run calls it',
   'docker compose up': 'needs a Docker engine; test/compose.test.ts holds the file to its promises',
   [`${PREFIX}up`]: 'runs below while the others ask it',
+  [`${PREFIX}up --input cam-1=readings.csv`]: 'runs below until it has acted',
   [`${PREFIX}up --jaeger`]: 'runs in test/observability/jaeger.slow.test.ts',
 };
 /** What starts swarms of its own, or needs none. */
-const ALONE = /^npm run demo$|swarmproof (?:up --input|doctor|scenarios)/;
+const ALONE = /^npm run demo$|swarmproof (?:doctor|scenarios)/;
 
-let running: ReturnType<typeof start>;
+/** A swarm in the foreground that has acted, and how to stop it as Ctrl-C does. */
+async function upUntilAction(...args: readonly string[]): Promise<() => Promise<void>> {
+  const running = start(place.path, ['up', ...args], place.path);
+  let told = '';
+  const acted = Promise.withResolvers<void>();
+  const hear = (data: Buffer): void => {
+    told += data.toString();
+    if (/\baction\b/.test(told)) acted.resolve();
+  };
+  running.stdout.on('data', hear);
+  running.stderr.on('data', hear);
+  running.once('close', () => acted.reject(new Error(`ended: ${told}`)));
+  await acted.promise;
+  return async () => {
+    running.kill('SIGINT');
+    const [code] = await once(running, 'close');
+    expect(code, told).toBe(0);
+  };
+}
 
-beforeAll(async () => {
+beforeAll(() => {
   const rows = Array.from({ length: 300 }, (_, row) => {
     const at = new Date(Date.UTC(2026, 0, 1) + row * 300_000).toISOString();
     return `${at},${row === 280 ? 4 : 60 + (row % 3)}`;
   });
-  writeFileSync(join(CHECKOUT, 'readings.csv'), `timestamp,value\n${rows.join('\n')}\n`);
+  writeFileSync(join(place.path, 'readings.csv'), `timestamp,value\n${rows.join('\n')}\n`);
 });
-afterAll(async () => {
-  await sh('rm -f readings.csv');
-  place.remove();
-});
+afterAll(() => place.remove());
 
 describe('every command of the README', { timeout: 240_000 }, () => {
   const commands = shownCommands();
@@ -73,15 +89,7 @@ describe('every command of the README', { timeout: 240_000 }, () => {
   });
 
   test('the others, against a swarm that `up` started and Ctrl-C stops', async () => {
-    running = start(place.path, ['up']);
-    let told = '';
-    const acted = Promise.withResolvers<void>();
-    running.stdout.on('data', (data: Buffer) => {
-      told += data.toString();
-      if (/\baction\b/.test(told)) acted.resolve();
-    });
-    running.once('close', () => acted.reject(new Error(`ended: ${told}`)));
-    await acted.promise;
+    const stop = await upUntilAction();
     const asking = commands.filter(
       (command) => !ALONE.test(command) && !Object.hasOwn(ELSEWHERE, command),
     );
@@ -90,9 +98,12 @@ describe('every command of the README', { timeout: 240_000 }, () => {
       const { code, out } = await sh(here(command));
       expect(code, `${command}\n${out}`).toBe(0);
     }
-    running.kill('SIGINT');
-    const [code] = await once(running, 'close');
-    expect(code, told).toBe(0);
+    await stop();
+  });
+
+  test('a file of one’s own is read and acted upon', async () => {
+    const stop = await upUntilAction('--input', 'cam-1=readings.csv');
+    await stop();
   });
 
   test('has no command that nothing runs', () => {

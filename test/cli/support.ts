@@ -19,12 +19,13 @@ export interface Ended {
   readonly err: string;
 }
 
-/** Starts `swarmproof` on a state folder, as a shell would, without colours. */
-export function start(stateDir: string, args: readonly string[]) {
+/** Starts `swarmproof` on a state folder, as a shell in `cwd` would, without colours. */
+export function start(stateDir: string, args: readonly string[], cwd = process.cwd()) {
   const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
   const main = join(CHECKOUT, 'cli', 'main.ts');
   return spawn(process.execPath, [...flags, main, '--state-dir', stateDir, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
     env: { PATH: process.env.PATH ?? '', SWARMPROOF_NATS_SERVER: natsServer() },
   });
 }
