@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { accessSync, constants, realpathSync, statSync } from 'node:fs';
+import { delimiter, dirname, join } from 'node:path';
 import { TOOLS } from '#runtime/tools/catalog.mjs';
 import { locate } from '#runtime/tools/provision.mjs';
 
@@ -76,3 +76,18 @@ export function compose(): readonly [program: string, ...args: string[]] | undef
   }
   return undefined;
 }
+
+/**
+ * May this test start programs of the checkout under other uids? Only root may, and only where
+ * everybody can pass the folders that the checkout lies in.
+ */
+export function otherUids(): boolean {
+  if (process.getuid?.() !== 0) return false;
+  const folders: string[] = [];
+  for (let path = realpathSync(process.execPath); path !== dirname(path); path = dirname(path)) {
+    folders.push(path);
+  }
+  return folders.every((path) => (statSync(path).mode & 0o001) !== 0);
+}
+
+export const NO_OTHER_UIDS = 'needs root, and a checkout that every uid can reach';

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signImage } from '#identity/issuer/launcher-link.ts';
+import { NO_OTHER_UIDS, otherUids } from '#test/tools.ts';
 import { Bench, DIGEST, keyPair, sensorEntry } from './harness.ts';
 import { call, fetchOnce, GRPC, openSession, readSvids } from './raw-client.ts';
 
@@ -148,7 +149,7 @@ describe('attestation by the launcher, real processes on one socket', () => {
   });
 
   test('a process under another uid gets nothing', async ({ skip }) => {
-    skip(process.getuid?.() !== 0, 'only root starts a process under another uid');
+    skip(!otherUids(), NO_OTHER_UIDS);
     const uidEntry = sensorEntry({
       selectors: [...sensorEntry().selectors, { type: 'unix', value: 'uid:0' }],
     });

@@ -9,11 +9,11 @@ import { createExecutableDigests } from '#identity/attestors/executable-digest.t
 import { readProcess, readProcFile } from '#identity/attestors/proc.ts';
 import { parseGroups, unixSelectors } from '#identity/attestors/unix.ts';
 import { selectorText } from '#identity/issuer/entry.ts';
+import { NO_OTHER_UIDS, otherUids } from '#test/tools.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN, type Workload } from './harness.ts';
 import { GRPC } from './raw-client.ts';
 
 const METER = `spiffe://${TRUST_DOMAIN}/legacy/meter`;
-const isRoot = process.getuid?.() === 0;
 const NOBODY = { uid: 65534, gid: 65534 };
 
 describe('unix attestor, genuine and impostor at one socket', () => {
@@ -41,14 +41,14 @@ describe('unix attestor, genuine and impostor at one socket', () => {
   test('uid: whoever has it, also when the launcher did not start it; another uid gets nothing', async ({
     skip,
   }) => {
-    skip(!isRoot, 'only root starts a process under another uid');
+    skip(!otherUids(), NO_OTHER_UIDS);
     await entry(`uid:${NOBODY.uid}`);
     expect(await gets(bench.spawn(NOBODY))).toBe(METER);
     expect(await gets(bench.spawn())).toBe(GRPC.permissionDenied);
   });
 
   test('gid and names: those with which the caller connected', async ({ skip }) => {
-    skip(!isRoot, 'only root starts a process under another gid');
+    skip(!otherUids(), NO_OTHER_UIDS);
     const { user, group } = openAccounts();
     await entry(`user:${user(NOBODY.uid)}`, `group:${group(NOBODY.gid)}`, `gid:${NOBODY.gid}`);
     expect(await gets(bench.spawn(NOBODY))).toBe(METER);

@@ -90,7 +90,7 @@ describe('the smart city, resolved', () => {
         services: ['llm', 'vector'],
         models: ['city-small'],
         collections: { runbooks: ['read'] },
-        tools: ['signal.set_plan'],
+        tools: ['signal.set_plan', 'valve.set'],
         budget: { calls_per_minute: 600, tokens_per_hour: 500000 },
       },
       'spiffe://city.example/service/mcp': {
