@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import { CLAIMS, type Claim, type Observed } from '../demo/claims.ts';
@@ -40,6 +41,8 @@ export function demoCommand(): Command {
         await tellDemo(running, { ...start, runs }, say, seen, signal);
       } finally {
         await running.stop();
+        // Of a demo that failed the logs stay; of one that was ended there is nothing to look into.
+        if (signal.aborted) await rm(running.run.path, { recursive: true, force: true });
       }
       const remains = leftBehind(processes, running.run);
       if (remains.length > 0) throw new UserError(`left behind: ${remains.join(', ')}`);

@@ -24,10 +24,16 @@ export async function startSharedKeysArena(options: ArenaOptions): Promise<Arena
   const { runs, opa: _opa, ...rest } = options;
   const runId = `keys-${process.pid}`;
   const runPath = join(runs, runId);
-  const running = await startSharedKeys({ ...rest, inputs: [], runPath, runId });
+  const gone = (): Promise<void> => rm(runPath, { recursive: true, force: true });
+  const running = await startSharedKeys({ ...rest, inputs: [], runPath, runId }).catch(
+    async (error: unknown) => {
+      await gone();
+      throw error;
+    },
+  );
   return sharedKeysArena(running, async () => {
     await running.stop();
-    await rm(runPath, { recursive: true, force: true });
+    await gone();
   });
 }
 

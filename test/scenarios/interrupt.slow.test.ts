@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { SwarmStatus } from '#runtime/supervisor/status.ts';
 import { folder, images, survivors } from '#test/swarm/city.ts';
-import { type Cli, statusOf, swarmproof } from '#test/swarm/cli.ts';
+import { type Cli, descendants, statusOf, swarmproof } from '#test/swarm/cli.ts';
 
 const place = folder();
 const runPath = join(place.path, 'runs', 'default');
@@ -21,18 +20,6 @@ afterAll(async () => {
 }, 60_000);
 
 const cam = ({ processes }: SwarmStatus) => processes.find(({ name }) => name === 'sensor-cam-3');
-
-/** Everything that a process has started, and what that has started. */
-function descendants(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-    return children
-      .filter((text) => text !== '')
-      .flatMap((text) => [Number(text), ...descendants(Number(text))]);
-  } catch {
-    return [];
-  }
-}
 
 /** Looks until it fits: what happens in another process' swarm has no event here. */
 async function until(fits: (status: SwarmStatus) => boolean): Promise<SwarmStatus> {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHECKOUT } from '#cli/wiring/checkout.ts';
 import { askControl, findControl } from '#runtime/control/client.ts';
@@ -75,4 +76,16 @@ export async function statusOf(runPath: string): Promise<SwarmStatus> {
 
 export function pidsIn(status: SwarmStatus): readonly number[] {
   return status.processes.flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+}
+
+/** Everything that a process has started, and what that has started; Linux only. */
+export function descendants(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    return children
+      .filter((text) => text !== '')
+      .flatMap((text) => [Number(text), ...descendants(Number(text))]);
+  } catch {
+    return [];
+  }
 }
