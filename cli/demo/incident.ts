@@ -32,8 +32,14 @@ export async function tellIncident(
   );
   const found = isFinding(finding) ? proposalOf(finding) : undefined;
   if (!isFinding(finding) || found === undefined) throw notObserved('finding', 'it is not one');
-  const reading = ledger.parents(finding.record.id).find(isReading);
-  if (reading === undefined) throw notObserved('finding', 'its reading is not in the ledger');
+  // Each sender hands in its own records: the finding may be there before its reading.
+  const causes = finding.record.claims.par;
+  const reading = await observed(
+    'finding',
+    ledger.entry((entry) => isReading(entry) && causes.includes(entry.record.id)),
+    signal,
+  );
+  if (!isReading(reading)) throw notObserved('finding', 'its reading is not in the ledger');
   if (judged(running, reading)?.proven !== true) {
     throw notObserved('finding', 'the record of the reading is not genuine');
   }

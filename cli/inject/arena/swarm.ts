@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
-import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import { accept, type Outcome } from '#identity/outcome.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
 import { askControl, type ControlAddress } from '#runtime/control/client.ts';
@@ -9,13 +9,14 @@ import type { Arena, Instant } from '#scenarios/arena.ts';
 import type { Refused } from '#scenarios/scenario.ts';
 import type { Named, RefusalSeen } from '#scenarios/verdict.ts';
 import { UserError } from '../../output.ts';
-import { isAgentAct, isDenial, refusalOf } from '../../story/entries.ts';
+import { refusalOf } from '../../story/entries.ts';
 import { failureOf, readAnswer } from '../../story/payload.ts';
 import type { Control } from '../../wiring/controls.ts';
 import { observeWorksState } from '../../wiring/works-observer.ts';
 import { controlOf } from '../controls.ts';
 import { openFoothold } from '../foothold.ts';
-import { isMarked, type News, watchSwarm } from './watch.ts';
+import { denialOf, namedByAncestry, orderAfter, readingAt } from './evidence.ts';
+import { watchSwarm } from './watch.ts';
 
 const told = z.object({
   observe: z.string(),
@@ -71,16 +72,6 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
   const works = () => observeWorksState(observe);
   const ms = (at: Instant, since: Instant): number => Number(at - since) / 1e6;
 
-  /** The reading with that mark, or an order whose ancestry has it. */
-  const marked = (what: 'recorded' | 'carried out', at: string) => (news: News) => {
-    if (news.kind !== 'entry' || news.entry.type !== 'record') return undefined;
-    const { entry } = news;
-    if (what === 'recorded') return isMarked(entry, at) ? { at: news.at, entry } : undefined;
-    if (!isAgentAct(entry)) return undefined;
-    const led = watch.ancestry(entry.record.id).some((one) => isMarked(one, at));
-    return led ? { at: news.at, entry } : undefined;
-  };
-
   function seen(
     code: string,
     afterMs: number,
@@ -131,12 +122,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
   }
 
   async function refusedTool(tool: string, since: Promise<Instant>, signal: AbortSignal) {
-    const { at, entry, act } = await watch.first((news) => {
-      if (news.kind !== 'entry' || !isDenial(news.entry)) return undefined;
-      const orders = news.entry.record.claims.par.map((id) => watch.record(id));
-      const act = orders.find((one) => one?.record.claims.tool?.model === tool);
-      return act === undefined ? undefined : { at: news.at, entry: news.entry, act };
-    }, signal);
+    const { at, entry, act } = await watch.first(denialOf(watch, tool), signal);
     const answered = entry.payload && readAnswer(entry.payload);
     const code = (answered && failureOf(answered)?.code) ?? 'POLICY_DENIED';
     const span = await spanOf(act.record.id);
@@ -155,7 +141,10 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     members,
     works,
     passed: async (what, at, signal) => {
-      const found = await watch.first(marked(what, at), signal);
+      const found = await watch.first(
+        what === 'recorded' ? readingAt(at) : orderAfter(watch, at),
+        signal,
+      );
       const id = found.entry.record.id;
       if (what === 'recorded') return { at: found.at, text: `reading ${id.slice(0, 8)} on record` };
       await carriedOut(id, works, signal);
@@ -196,19 +185,6 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
       await options.end?.();
     },
   };
-}
-
-/** Whose signed reading began what was refused; whoever is between passed it on. */
-function namedByAncestry(ancestry: readonly RecordEntry[]): Named | undefined {
-  const roots = ancestry.filter(({ record }) => record.claims.knd === 'root');
-  const [root] = roots;
-  if (root === undefined || roots.length > 1) return undefined;
-  const name = (id: string): string => id.split('/').at(-1) ?? id;
-  const between = ancestry
-    .filter(({ record }) => record.claims.iss.includes('/agent/') && record.claims.knd !== 'root')
-    .map(({ record }) => name(record.claims.iss));
-  const by = [...new Set(between)].reverse().join(' and ');
-  return { id: root.record.claims.iss, by: `its signed reading, by way of ${by}` };
 }
 
 /** Rolls out for as long as this process lives: killed at any moment, it leaves nothing behind. */
