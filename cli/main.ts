@@ -17,6 +17,14 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 const EXIT_USAGE = 2;
 
+/** Whoever read the output has left, as `| head` does: nothing is wrong, and nobody is there to tell. */
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  // What runs a swarm stops it first; anything else has nothing to put away.
+  if (process.listenerCount('SIGTERM') > 0) process.emit('SIGTERM', 'SIGTERM');
+  else process.exit(0);
+});
+
 const program = new Command('swarmproof')
   .description('Run a swarm of AI agents with SPIFFE identities, and prove who did what.')
   .option('--debug', 'print stack traces')
