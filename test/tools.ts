@@ -15,13 +15,17 @@ function executable(path: string): boolean {
   }
 }
 
-function tool(name: string, variable: string): string {
+function find(name: string, variable: string): string | undefined {
   const candidates = [
     process.env[variable],
     join(ROOT, '.swarmproof', 'tools', name),
     ...(process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, name)),
   ];
-  const found = candidates.find((path) => path !== undefined && path !== '' && executable(path));
+  return candidates.find((path) => path !== undefined && path !== '' && executable(path));
+}
+
+function tool(name: string, variable: string): string {
+  const found = find(name, variable);
   if (found === undefined) {
     throw new Error(
       `${name} not found: run 'npm test' once (it provisions tools), or set ${variable}`,
@@ -33,6 +37,13 @@ function tool(name: string, variable: string): string {
 /** Path of the real nats-server that tests start. */
 export function natsServer(): string {
   return tool('nats-server', 'SWARMPROOF_NATS_SERVER');
+}
+
+/** Paths of a real SPIRE server and agent to compare with; `undefined` unless both are here. */
+export function spire(): { readonly server: string; readonly agent: string } | undefined {
+  const server = find('spire-server', 'SWARMPROOF_SPIRE_SERVER');
+  const agent = find('spire-agent', 'SWARMPROOF_SPIRE_AGENT');
+  return server === undefined || agent === undefined ? undefined : { server, agent };
 }
 
 /** Path of the opa that made the committed bundle; `undefined` where this machine has none. */
