@@ -40,7 +40,9 @@ export function injectCommand(): Command {
       if (options.json === true) printJson(results.map(resultJson));
       else tell(results);
       if (interrupt.signal.aborted) {
-        throw new UserError('interrupted; what was changed is put back, no verdict');
+        const back = results.every(({ reverted }) => reverted?.ok !== false);
+        const rest = back ? 'what was changed is put back' : 'NOT everything is put back';
+        throw new UserError(`interrupted; ${rest}, no verdict`);
       }
       if (!results.every(isAsExpected)) process.exitCode = 1;
     });

@@ -5,6 +5,7 @@ import type { Outcome } from '#identity/outcome.ts';
 import type { Instant, OpenFoothold, Reverted } from '#scenarios/arena.ts';
 import type { FeedRow, Scenario } from '#scenarios/scenario.ts';
 import type { Control } from '../wiring/controls.ts';
+import { messageOf } from '../wiring/process.ts';
 import type { Rollout } from '../wiring/rollout.ts';
 import { type AttackProcess, startAttack } from './attack-process.ts';
 import { feedLine } from './hold/feed.ts';
@@ -42,7 +43,16 @@ function habit(): readonly FeedRow[] {
   }));
 }
 
-/** Opens a scenario's foothold in a running swarm. @throws Error saying why it cannot be had. */
+/** It cannot be had; what was changed for it is put back, or is not. */
+export class FootholdRefused extends Error {
+  readonly reverted: Reverted;
+  constructor(why: string, reverted: Reverted) {
+    super(why);
+    this.reverted = reverted;
+  }
+}
+
+/** Opens a scenario's foothold in a running swarm. @throws FootholdRefused saying why not. */
 export async function openFoothold(
   ground: Ground,
   scenario: Scenario,
@@ -81,8 +91,7 @@ export async function openFoothold(
     const held = await within(HOLD_MS, signal, () => attack.holding().then(() => true));
     if (held !== true) throw new Error(`the foothold in ${holder.token} gave nothing`);
   } catch (error) {
-    await revert();
-    throw error;
+    throw new FootholdRefused(messageOf(error), await revert());
   }
   return { holder, control: (at) => attack.control(at), attack: () => attack.attack(), revert };
 }

@@ -8,6 +8,7 @@ import {
   type Verdict,
 } from '#scenarios/verdict.ts';
 import { messageOf } from '../wiring/process.ts';
+import { FootholdRefused } from './foothold.ts';
 import { within } from './within.ts';
 
 /** Something that was done or seen on the way, in the order of its happening. */
@@ -78,8 +79,9 @@ export async function runScenario(
     }
   } catch (error) {
     step(foothold === undefined ? 'foothold' : 'attack', messageOf(error), false);
+    if (error instanceof FootholdRefused) reverted = error.reverted;
   } finally {
-    reverted = await foothold?.revert();
+    if (foothold !== undefined) reverted = await foothold.revert();
     if (reverted !== undefined) step('revert', reverted.detail, reverted.ok);
   }
   return {
