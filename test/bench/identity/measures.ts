@@ -16,7 +16,7 @@ const TOKENS = 500;
 const TOKENS_AT_A_TIME = 8;
 const STREAMS = 1000;
 const STREAMS_PER_CONNECTION = 16;
-/** A server that leaves a stream out must not hold up the rest of the run. */
+/** A stream that is not seen to be renewed must not hold up the rest of the run. */
 const RENEWED_WITHIN_MS = 30_000;
 const HEADER = { 'workload.spiffe.io': 'true' };
 
