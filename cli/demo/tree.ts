@@ -2,6 +2,7 @@ import type { RecordClaims, RecordId } from '#custody/record.ts';
 import type { Ancestry, EvidenceRecord, Hop } from '#custody/verify.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
 import { paint } from '../output.ts';
+import { VERDICT_COLOURS } from '../story/ancestry.ts';
 import { readOrder } from '../story/payload.ts';
 import { tell } from '../story/tell.ts';
 import { since } from './screen.ts';
@@ -9,12 +10,6 @@ import { since } from './screen.ts';
 /** Wide enough for the longest name of a tool or a record of the demo's swarm. */
 const WHAT = 17;
 const WHO = 34;
-const COLOURS = {
-  genuine: 'green',
-  withheld: 'yellow',
-  unverifiable: 'red',
-  forged: 'red',
-} as const;
 
 /**
  * An ancestry in one line a record: what, by whom, when, and the verdict. Calls of services are
@@ -79,7 +74,7 @@ function lineOf(
   const unsigned = claims?.tool?.kind === 'chat' ? ', unsigned' : '';
   const bad = verdict === 'genuine' || reason === undefined ? '' : `: ${reason}`;
   const left = `${lead}${what}`.padEnd(WHAT + 2);
-  return `${left}${who.padEnd(WHO)} ${at.padStart(5)} ${paint(COLOURS[verdict], verdict)}${unsigned}${bad}`;
+  return `${left}${who.padEnd(WHO)} ${at.padStart(5)} ${paint(VERDICT_COLOURS[verdict], verdict)}${unsigned}${bad}`;
 }
 
 function nameOf(claims: RecordClaims, payload: Uint8Array | undefined): string {

@@ -14,7 +14,8 @@ export interface AncestryView {
 
 const WIDTH = 80;
 const ID_LENGTH = 8;
-const COLOURS = {
+/** How a verdict is coloured, wherever one is drawn. */
+export const VERDICT_COLOURS = {
   genuine: 'green',
   withheld: 'yellow',
   unverifiable: 'red',
@@ -34,7 +35,7 @@ export function ancestryLines(view: AncestryView, options: { readonly full: bool
     columns: WIDTH,
     ...(options.full && { siblings: Number.POSITIVE_INFINITY }),
     folded,
-    paint: (verdict, text) => paint(COLOURS[verdict], text),
+    paint: (verdict, text) => paint(VERDICT_COLOURS[verdict], text),
     describe: (hop) => {
       const { claims, id } = hop;
       if (claims === undefined) return { label: id, below: [] };
