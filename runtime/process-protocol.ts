@@ -18,13 +18,33 @@ export interface StartMessage {
   readonly brokerId?: string;
   /** OPA bundle (`.tar.gz`, base64) and the swarm's grants as its data document. */
   readonly policy?: { readonly bundle: string; readonly data: unknown };
+  /** Whom to believe about the ledger and about certificates; absent for issuer and witnesses. */
+  readonly custody?: CustodyPins;
+  /** Statements in force when the process starts; later ones come as `standing`. */
+  readonly standing?: readonly string[];
   /** What this process alone needs, validated by its own schema. */
   readonly config: unknown;
   readonly secrets?: Readonly<Record<string, string>>;
 }
 
+/** Keys as c2sp.org/signed-note spells verifier keys; IDs as SPIFFE IDs. */
+export interface CustodyPins {
+  readonly origin: string;
+  readonly log: readonly string[];
+  readonly witnesses: readonly string[];
+  readonly quorum: number;
+  /** Who states what was issued to whom: a key of the launcher's, which is not under the authority. */
+  readonly attester: string;
+  /** Identities that are needed before there is a ledger: their certificates need no entry. */
+  readonly bootstrap: readonly string[];
+}
+
 export type ToChild =
   | StartMessage
+  /** To the ledger: a statement, a signed note, to be entered; repeated until it is `entered`. */
+  | { readonly type: 'statement'; readonly note: string }
+  /** To who judges certificates: statements that the ledger holds, durably. */
+  | { readonly type: 'standing'; readonly notes: readonly string[] }
   | { readonly type: 'policy'; readonly bundle: string; readonly data: unknown }
   | { readonly type: 'stop' };
 
@@ -36,5 +56,13 @@ export type FromChild =
   | { readonly type: 'refused'; readonly code: string; readonly detail: string }
   | { readonly type: 'status'; readonly status: Readonly<Record<string, unknown>> }
   | { readonly type: 'fatal'; readonly detail: string }
+  /** The ledger holds this statement at that place, durably. */
+  | { readonly type: 'entered'; readonly note: string; readonly index: number }
+  /** A witness: its verifier key, before it is ready. */
+  | { readonly type: 'witness'; readonly vkey: string }
+  /** A witness cosigned a checkpoint; `time` in seconds. */
+  | { readonly type: 'cosigned'; readonly size: number; readonly time: number }
+  /** Something that should have happened has not, or should not have: told past the broker. */
+  | { readonly type: 'alarm'; readonly code: string; readonly detail: string }
   /** Finished spans of its own work, and how many it could not keep; read by who watches. */
   | { readonly type: 'spans'; readonly spans: readonly unknown[]; readonly dropped: number };
