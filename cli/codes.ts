@@ -4,6 +4,7 @@ export const WIRING_CODES = {
   ISSUER_UNAVAILABLE: 'The issuer was started without its link to the launcher.',
   STREAMS_NOT_MADE: 'The broker did not make the streams, or a receiver of one.',
   PLATFORM_QUARANTINED: 'A gate or the ledger got no identity from the issuer.',
+  CUSTODY_FOLDER_OF_ANOTHER: 'The keys in the state folder are those of another trust domain.',
   LOG_NOT_OPENED: 'The log of a swarm with one shared key could not be opened.',
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   WORKLOAD_DENIED: 'The issuer refused a process an identity, and gave no code for it.',

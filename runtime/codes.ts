@@ -10,6 +10,7 @@ export const RUNTIME_CODES = {
   STATE_FULL: 'The disk that holds the state folder is full.',
   STATE_LOCKED: 'Another running swarm uses this state folder.',
   SOCKET_PATH_TOO_LONG: 'A Unix socket path would exceed the limit of the operating system.',
+  KEY_FILE_UNUSABLE: 'A key file of the run is missing, cannot be read or cannot be made.',
   SPAWN_FAILED: 'A process could not be started.',
   NOT_READY: 'A process ended or stayed silent before it was ready.',
   CONTROL_UNREACHABLE: 'No running swarm answers on the control socket.',

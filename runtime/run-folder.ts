@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { stateRefusal } from './file-errors.ts';
 import { lockState } from './state-lock.ts';
+import { WITNESS_NAMES, type WitnessName } from './witness/names.ts';
 
 /** The folders and sockets of one run of a swarm; everything it writes lies here. */
 export interface RunFolder {
@@ -15,6 +16,10 @@ export interface RunFolder {
   readonly nats: string;
   readonly issuer: string;
   readonly ledger: string;
+  /** Keys of the log and of the attester: the supervisor's alone. */
+  readonly custody: string;
+  /** One folder for each witness: its key, its memory, proofs of forks. */
+  readonly witnesses: string;
   /** One folder for each service that keeps something. */
   readonly services: string;
   readonly logs: string;
@@ -23,6 +28,8 @@ export interface RunFolder {
   readonly issuerSocket: string;
   /** In a folder that can be the city works': there they show their state. */
   readonly observeSocket: string;
+  /** Where a witness listens: in a folder that can be its own. */
+  witnessSocket(name: WitnessName): string;
   readonly controlSocket: string;
   /** 0600, 256 bits in hex. */
   readonly tokenFile: string;
@@ -43,10 +50,13 @@ type RunFolderCode = 'STATE_UNWRITABLE' | 'STATE_FULL' | 'STATE_LOCKED' | 'SOCKE
 
 const WORKLOAD_SOCKET = 'workload.sock';
 const CONTROL_SOCKET = 'control.sock';
+const STATE_FOLDERS = 'store nats issuer ledger custody witnesses services logs'.split(' ');
 const SOCKET_NAMES = [WORKLOAD_SOCKET, CONTROL_SOCKET];
 /** Shorter with their sockets than the longest of those names: where that one fits, these do. */
 const ISSUER_FOLDER = 'w';
 const OBSERVE_FOLDER = 'o';
+const witnessFolder = (name: WitnessName): string => `c${WITNESS_NAMES.indexOf(name) + 1}`;
+const SOCKET_FOLDERS = [ISSUER_FOLDER, OBSERVE_FOLDER, ...WITNESS_NAMES.map(witnessFolder)];
 
 /** sun_path of unix(7): 108 bytes on Linux, 104 on the BSDs, with the final zero. */
 export function maxSocketPath(platform: NodeJS.Platform): number {
@@ -110,9 +120,7 @@ export async function openRunFolder(
     };
     try {
       await rm(inside('store'), { recursive: true, force: true });
-      for (const name of ['store', 'nats', 'issuer', 'ledger', 'services', 'logs']) {
-        await makeFolder(inside(name));
-      }
+      for (const name of STATE_FOLDERS) await makeFolder(inside(name));
       const sockets = await socketFolder(path, options.tempDir);
       if (!sockets.ok) {
         await close();
@@ -121,12 +129,12 @@ export async function openRunFolder(
       const { folder, temporary } = sockets.value;
       if (temporary) undo.push(() => rm(folder, { recursive: true, force: true }));
       const removeSockets = async (): Promise<void> => {
-        for (const name of [...SOCKET_NAMES, ISSUER_FOLDER, OBSERVE_FOLDER]) {
+        for (const name of [...SOCKET_NAMES, ...SOCKET_FOLDERS]) {
           await rm(join(folder, name), { force: true, recursive: true });
         }
       };
       await removeSockets();
-      for (const name of [ISSUER_FOLDER, OBSERVE_FOLDER]) await makeFolder(join(folder, name));
+      for (const name of SOCKET_FOLDERS) await makeFolder(join(folder, name));
       undo.push(removeSockets);
 
       const token = randomBytes(32).toString('hex');
@@ -146,11 +154,14 @@ export async function openRunFolder(
         nats: inside('nats'),
         issuer: inside('issuer'),
         ledger: inside('ledger'),
+        custody: inside('custody'),
+        witnesses: inside('witnesses'),
         services: inside('services'),
         logs: inside('logs'),
         workloadSocket: join(folder, WORKLOAD_SOCKET),
         issuerSocket: join(folder, ISSUER_FOLDER, 'api.sock'),
         observeSocket: join(folder, OBSERVE_FOLDER, 'works.sock'),
+        witnessSocket: (name) => join(folder, witnessFolder(name), 'add.sock'),
         controlSocket: join(folder, CONTROL_SOCKET),
         tokenFile,
         token,

@@ -14,6 +14,7 @@ import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import type { IssuerConfig } from '../processes/configs.ts';
 import type { BrokerKeys } from './broker.ts';
 import type { BrokerUpkeep } from './broker-upkeep.ts';
+import type { CustodyKeys } from './custody-keys.ts';
 import { IMAGES, type ImageStore, imageOf } from './images.ts';
 import { openMintedSource } from './minted-source.ts';
 import { messageOf } from './process.ts';
@@ -28,6 +29,7 @@ export interface PlanContext extends StartContext {
   readonly broker: NatsServer;
   readonly upkeep: BrokerUpkeep;
   readonly keys: BrokerKeys;
+  readonly custodyKeys: CustodyKeys;
   readonly launcher: LaunchContext;
   /** What each member runs and reads, asked at each of its starts. */
   readonly rollouts: Rollouts;

@@ -1,100 +1,38 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { accept } from '#identity/outcome.ts';
-import type { BundleSet } from '#identity/svid.ts';
 import { loadBundle, type PolicyBundle } from '#policy/bundle.ts';
-import type { RuleLocation } from '#policy/compile.ts';
 import { storeImage } from '#runtime/images/store.ts';
-import type { Isolation } from '#runtime/launcher/isolation.ts';
-import { createIssuerLink, type IssuerLink } from '#runtime/launcher/issuer-link.ts';
+import { createIssuerLink } from '#runtime/launcher/issuer-link.ts';
 import { findLifeline } from '#runtime/launcher/lifeline.ts';
-import { openRunFolder, type RunFolder } from '#runtime/run-folder.ts';
-import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
+import { openRunFolder } from '#runtime/run-folder.ts';
 import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
-import type { Swarm } from '#runtime/swarm-file/resolve.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
 import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
-import type { Control } from './controls.ts';
+import { openCustodyKeys } from './custody-keys.ts';
 import { withDenials } from './denials.ts';
 import { imagesOf, storeImages } from './images.ts';
 import { isolate } from './isolation.ts';
-import type { LedgerView } from './ledger-view.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
 import { must, readSwarm, SwarmRefused } from './read-swarm.ts';
 import { createRecorder, type Observed } from './recorder.ts';
-import { type AgentReplacer, createReplacer, createRollouts } from './rollout.ts';
+import { createReplacer, createRollouts } from './rollout.ts';
+import type { Issued, RunningSwarm, SwarmOptions } from './running-swarm.ts';
 import { observeSocket } from './start-messages.ts';
 import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
-import { type OtlpTarget, openTraces, type Traces } from './traces.ts';
+import { openTraces } from './traces.ts';
 import { variantOff } from './variants.ts';
 
 export { readSwarm, SwarmRefused } from './read-swarm.ts';
+export type { Issued, RunningSwarm, SwarmOptions } from './running-swarm.ts';
 
 const POLICY_FOLDER = join(CHECKOUT, 'policy');
 const UPKEEP_EVERY_MS = 60_000;
 const base64 = ({ bytes }: PolicyBundle): string => Buffer.from(bytes).toString('base64');
-
-export interface SwarmOptions {
-  /** Path of the swarm file. */
-  readonly file: string;
-  /** `NAME=FILE`, one per `--input`. */
-  readonly inputs: readonly string[];
-  readonly runPath: string;
-  readonly runId: string;
-  readonly natsServer: string;
-  /** Somebody else runs the broker on this port of 127.0.0.1; `natsServer` is not used then. */
-  readonly brokerPort?: number | undefined;
-  readonly opa: string | undefined;
-  readonly upstreamApiKey?: string;
-  /** First uid of the range for its processes, which must then be had; `off`: one uid for all. */
-  readonly uids?: number | 'off' | undefined;
-  /** Where spans go beside the run's own file. */
-  readonly otlp?: OtlpTarget;
-  /** Where an image lies that is not taken from the cache; for demonstrations of a changed one. */
-  readonly imageFolder?: (name: string) => string;
-  /** Controls that are off, each by another module of the wiring in the images; default: none. */
-  readonly off?: readonly Control[];
-  /** Told of images that have to be built for that first. */
-  readonly progress?: (line: string) => void;
-  /** Aborts the start; a swarm that runs is ended by its own `stop`. */
-  readonly signal?: AbortSignal;
-}
-
-export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
-  readonly swarm: Swarm;
-  readonly run: RunFolder;
-  readonly ledger: LedgerView;
-  /** The roots under which records are judged. */
-  readonly trust: () => BundleSet;
-  /** Check → where its rule stands, of the bundle in force. */
-  readonly rules: () => Readonly<Record<string, RuleLocation>>;
-  /** Socket on which the city works show their state. */
-  readonly observe: string;
-  readonly traces: Traces;
-  /** Rolls out another signed image, or another input, to one agent: by its token or name. */
-  readonly replaceAgent: AgentReplacer['replace'];
-  readonly rollbackAgent: AgentReplacer['rollback'];
-  /** How its processes are kept apart, and where they are not: why. */
-  readonly isolation: Isolation;
-  status(): SwarmStatus;
-  onEvent(listener: (event: ProcessEvent) => void): () => void;
-  /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */
-  onPolicy(listener: (what: string) => void): () => void;
-  onIssued(listener: (issued: Issued) => void): () => void;
-  /** Refusals that no door makes, when they happen: the issuer's, the gates' and the broker's. */
-  onRefusal(listener: (refusal: Observed) => void): () => void;
-  stop(): Promise<void>;
-}
-
-export interface Issued {
-  readonly spiffeId: string;
-  readonly serial: string;
-  readonly notAfter: string;
-}
 
 async function imageFolders({ imageFolder, off = [], progress = () => {} }: SwarmOptions) {
   if (off.length === 0) return imageFolder;
@@ -126,6 +64,9 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
   try {
+    const custodyKeys = must(
+      await openCustodyKeys({ folder: run.custody, trustDomain: swarm.trustDomain }),
+    );
     const images = await storeImages(run.store, await imageFolders(options));
     const issuer = createIssuerLink();
     const rollouts = createRollouts({ swarm, images: images.images, inputs });
@@ -174,6 +115,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer,
       broker,
       keys,
+      custodyKeys,
       rollouts,
       launcher: {
         node: program(process.execPath),

@@ -8,10 +8,11 @@ import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { type StoredImage, storedDigest } from '../images/store.ts';
 import { executableFile, processStartTime, runningExecutable } from '../process-info.ts';
 import type { FromChild, StartMessage, ToChild } from '../process-protocol.ts';
+import { parseFromChild } from './child-message.ts';
 import { type Hardening, hardeningFlags } from './flags.ts';
 import { type Capability, type Credentials, type Uids, underCredentials } from './isolation.ts';
 import { type Lifeline, parentDeathCommand, withoutCore } from './lifeline.ts';
-import { openProcessLog, plainText } from './log-file.ts';
+import { openProcessLog } from './log-file.ts';
 import { type ExitInfo, endProcess, type Readiness, type RunningProcess } from './running.ts';
 
 export interface LaunchSpec {
@@ -59,7 +60,6 @@ const CHANNEL = { NODE_CHANNEL_FD: '3', NODE_CHANNEL_SERIALIZATION_MODE: 'json' 
 const CHANNEL_FD = 3;
 /** What a process says of itself fits many times over. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
-const CODE = /^[A-Z][A-Z0-9_]{2,63}$/;
 const EXEC_TIMEOUT_MS = 5000;
 
 /** Shell and setpriv replace themselves by Node within milliseconds; attested is what runs then. */
@@ -85,46 +85,6 @@ async function claimsOf(
   const uid = credentials?.uid ?? process.getuid?.();
   const exe = await executableFile(context.node);
   return { ...started, exe, image, ...(uid === undefined ? {} : { uid }) };
-}
-
-function parseFromChild(line: string): FromChild | undefined {
-  try {
-    const message: unknown = JSON.parse(line);
-    if (!isFromChild(message)) return undefined;
-    return 'detail' in message ? { ...message, detail: plainText(message.detail) } : message;
-  } catch {
-    return undefined;
-  }
-}
-
-function isFromChild(message: unknown): message is FromChild {
-  if (typeof message !== 'object' || message === null || !('type' in message)) return false;
-  switch (message.type) {
-    case 'ready':
-      return true;
-    case 'status':
-      return 'status' in message && typeof message.status === 'object' && message.status !== null;
-    case 'refused':
-      return (
-        'code' in message &&
-        typeof message.code === 'string' &&
-        CODE.test(message.code) &&
-        'detail' in message &&
-        typeof message.detail === 'string'
-      );
-    case 'spans':
-      return (
-        'spans' in message &&
-        Array.isArray(message.spans) &&
-        'dropped' in message &&
-        Number.isSafeInteger(message.dropped)
-      );
-    case 'quarantined':
-    case 'fatal':
-      return 'detail' in message && typeof message.detail === 'string';
-    default:
-      return false;
-  }
 }
 
 /** The child's channel; `broken` once, when it says what is not the protocol. */

@@ -1,0 +1,82 @@
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createNoteSigner, type NoteSigner } from '#custody/log/keys.ts';
+import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { writeDurably } from '#runtime/durable-file.ts';
+import { keyFromSecret, keySecret, openKeyFile } from '#runtime/key-file.ts';
+
+/**
+ * What the supervisor holds for custody. The log's private key goes to the ledger process alone;
+ * the attester's stays here: it is not under the authority, so who steals the authority's key can
+ * issue certificates and cannot state that they were issued.
+ */
+export interface CustodyKeys {
+  /** `<trust domain>/ledger/<8 hex>`: names this log, and the log's key. */
+  readonly origin: string;
+  /** The log's verifier key, as c2sp.org/signed-note spells it. */
+  readonly logKey: string;
+  /** For `secrets.ledgerKey` of the ledger's start message; see `ledgerSigner`. */
+  readonly ledgerSecret: string;
+  readonly attester: NoteSigner;
+  readonly attesterKey: string;
+}
+
+type CustodyKeysCode = 'KEY_FILE_UNUSABLE' | 'CUSTODY_FOLDER_OF_ANOTHER';
+
+const ORIGIN_FILE = 'origin';
+
+/** What signs checkpoints, made from the secret that the ledger process was given. */
+export function ledgerSigner(origin: string, secret: string): NoteSigner {
+  return createNoteSigner({ name: origin, use: 'note', key: keyFromSecret(secret) });
+}
+
+async function readOrigin(folder: string): Promise<string | undefined> {
+  try {
+    return (await readFile(join(folder, ORIGIN_FILE), 'utf8')).trimEnd();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Opens the keys of a run, made at its first start and kept from then on. The origin is written
+ * last: where it is, the keys must be. A new key in the place of a lost one would let a log that
+ * forgot its past look like the one that others have pinned.
+ */
+export async function openCustodyKeys(options: {
+  /** The run's own folder for them, 0700. */
+  readonly folder: string;
+  readonly trustDomain: string;
+}): Promise<Outcome<CustodyKeys, CustodyKeysCode>> {
+  const { folder, trustDomain } = options;
+  const prefix = `${trustDomain}/ledger/`;
+  const kept = await readOrigin(folder);
+  if (kept !== undefined && !/^[0-9a-f]{8}$/.test(kept.replace(prefix, ''))) {
+    return refuse(
+      'CUSTODY_FOLDER_OF_ANOTHER',
+      `${join(folder, ORIGIN_FILE)}: not an origin of ${trustDomain}; choose another folder with --state-dir`,
+    );
+  }
+  const absent = kept === undefined ? 'make' : 'refuse';
+  const log = await openKeyFile(join(folder, 'ledger.key'), absent);
+  if (!log.ok) return log;
+  const attesterKey = await openKeyFile(join(folder, 'attester.key'), absent);
+  if (!attesterKey.ok) return attesterKey;
+  const origin = kept ?? `${prefix}${randomBytes(4).toString('hex')}`;
+  if (kept === undefined) await writeDurably(join(folder, ORIGIN_FILE), `${origin}\n`);
+  const ledgerSecret = keySecret(log.value);
+  const attester = createNoteSigner({
+    name: `${trustDomain}/attester`,
+    use: 'note',
+    key: attesterKey.value,
+  });
+  return accept({
+    origin,
+    logKey: ledgerSigner(origin, ledgerSecret).verifier.vkey,
+    ledgerSecret,
+    attester,
+    attesterKey: attester.verifier.vkey,
+  });
+}

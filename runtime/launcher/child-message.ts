@@ -1,0 +1,47 @@
+import type { FromChild } from '../process-protocol.ts';
+import { plainText } from './log-file.ts';
+
+const CODE = /^[A-Z][A-Z0-9_]{2,63}$/;
+
+/** One line of a child's channel: foreign input. `undefined` when it is no message of a process. */
+export function parseFromChild(line: string): FromChild | undefined {
+  try {
+    const message: unknown = JSON.parse(line);
+    if (!isFromChild(message)) return undefined;
+    return 'detail' in message ? { ...message, detail: plainText(message.detail) } : message;
+  } catch {
+    return undefined;
+  }
+}
+
+function isFromChild(message: unknown): message is FromChild {
+  if (typeof message !== 'object' || message === null) return false;
+  const { type, code, detail, status, spans, dropped, note, index, vkey, size, time } =
+    message as Readonly<Record<string, unknown>>;
+  switch (type) {
+    case 'ready':
+      return true;
+    case 'status':
+      return typeof status === 'object' && status !== null;
+    case 'refused':
+    case 'alarm':
+      return typeof code === 'string' && CODE.test(code) && typeof detail === 'string';
+    case 'spans':
+      return Array.isArray(spans) && Number.isSafeInteger(dropped);
+    case 'quarantined':
+    case 'fatal':
+      return typeof detail === 'string';
+    case 'entered':
+      return typeof note === 'string' && isCount(index);
+    case 'witness':
+      return typeof vkey === 'string';
+    case 'cosigned':
+      return isCount(size) && isCount(time);
+    default:
+      return false;
+  }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
