@@ -22,11 +22,14 @@ interface Kept {
 export interface Records {
   /** With `ancestry`, what an action's causes are walked and shown by is kept as well. */
   add(entry: EvidenceEntry, judged: Judged, ancestry: boolean): void;
+  /** A second record under a number: it spoils the first, for nobody can say which one was meant. */
+  addTwin(judged: Judged): void;
   finish(
     action: RecordId | undefined,
     issued: (record: IssuedRecord) => Outcome<void, FaultCode> | undefined,
   ): {
     readonly ancestry: Ancestry | undefined;
+    readonly beyond: readonly Hop[];
     readonly counts: Record<HopVerdict, number>;
     readonly faults: readonly Fault[];
   };
@@ -150,6 +153,14 @@ export function createRecords(): Records {
 
   return {
     add,
+    addTwin({ record, verdict }) {
+      if (!verdict.ok || record === undefined) return;
+      const { iss, sid, seq } = record.claims;
+      const first = sequences.get(`${iss} ${sid}`)?.get(seq);
+      if (first === undefined || first === record.id) return;
+      const detail = `${iss} signed ${seq} twice, also in ${record.id}`;
+      spoil(first, { code: 'LEDGER_EQUIVOCATION', detail });
+    },
     finish(action, issued) {
       for (const [id, { claims, thumbprint, index, fault }] of kept) {
         if (claims === undefined || fault !== undefined) continue;
@@ -162,16 +173,17 @@ export function createRecords(): Records {
         if (record.fault !== undefined) faults.push(record.fault);
       }
       const ancestry = action === undefined ? undefined : ancestryOf(action);
-      const missing = ancestry
-        ? ancestry.hops.filter(({ id }) => !kept.has(id)).map(({ id }) => id)
-        : [...waiting.keys()];
+      const shown = new Set(ancestry?.hops.map(({ id }) => id));
+      const others = ancestry === undefined ? [] : [...kept.keys()].filter((id) => !shown.has(id));
+      const missing = new Set([...shown].filter((id) => !kept.has(id)));
+      for (const id of waiting.keys()) missing.add(id);
       for (const id of missing) {
         const [child] = waiting.get(id) ?? [];
         const named = child === undefined ? 'was asked for' : `is named by ${child}`;
         faults.push({ code: 'EVIDENCE_RECORD_MISSING', detail: `${id} ${named}, and missing`, id });
         counts.unverifiable += 1;
       }
-      return { ancestry, counts, faults };
+      return { ancestry, beyond: others.map(hopOf), counts, faults };
     },
   };
 }

@@ -1,7 +1,7 @@
 import { CUSTODY_CODES, type LedgerCode, type RefusalKind } from '../codes.ts';
 import { NOTE_CODES, type NoteCode } from '../log/codes.ts';
 import type { RecordId } from '../record.ts';
-import type { Ancestry, HopVerdict } from '../verify.ts';
+import type { Ancestry, Hop, HopVerdict } from '../verify.ts';
 import { EVIDENCE_CODES, type EvidenceCode } from './codes.ts';
 
 export type FaultCode = LedgerCode | NoteCode | EvidenceCode | 'LEDGER_ENTRY_INVALID';
@@ -35,6 +35,8 @@ export interface EvidenceVerdict {
   readonly overall: Overall;
   /** What was asked for and all that led to it; absent in a bulk export. */
   readonly ancestry?: Ancestry;
+  /** Beside an ancestry: the other records of the file, in its order; the answers to the action. */
+  readonly beyond?: readonly Hop[];
   /** Of every record in the file; a record that is missing counts as unverifiable. */
   readonly counts: Readonly<Record<HopVerdict, number>>;
   /** In the order found, at most a hundred; `faultCount` has all. */

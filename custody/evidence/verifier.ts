@@ -84,8 +84,9 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
         records.add(entry, judge.judgeRecord(entry, leaf, head), header?.action !== undefined);
         return;
       case 'equivocation': {
-        const { verdict } = judge.judgeRecord(entry, leaf, head);
-        if (!verdict.ok) fault(verdict, leaf.index);
+        const judged = judge.judgeRecord(entry, leaf, head);
+        if (judged.verdict.ok) records.addTwin(judged);
+        else fault(judged.verdict, leaf.index);
         break;
       }
       case 'statement':
@@ -126,7 +127,7 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
       const witnessed = heads.latest();
       return {
         overall: broken ? 'malformed' : overallOf(all),
-        ...(judged.ancestry && { ancestry: judged.ancestry }),
+        ...(judged.ancestry && { ancestry: judged.ancestry, beyond: judged.beyond }),
         counts: judged.counts,
         faults: all.slice(0, MAX_FAULTS),
         faultCount: all.length,

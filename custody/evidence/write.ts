@@ -32,7 +32,7 @@ export function* evidenceParts(source: EvidenceSource): Generator<EvidencePart> 
   const { tree, chainOf, withhold } = source;
   yield { kind: 'header', header: source.header };
   for (const note of source.rollovers ?? []) yield { kind: 'rollover', note };
-  const heads = source.checkpoints.map((note) => ({ note, size: sizeOf(note) }));
+  const heads = source.checkpoints.map((note) => ({ note, size: sizeOfCheckpoint(note) }));
   const shown = new Set<string>();
   let at = 0;
   let written = 0;
@@ -70,7 +70,7 @@ function carried(
 }
 
 /** @throws Error when it is not a checkpoint: whoever exports has stored it. */
-function sizeOf(note: string): number {
+export function sizeOfCheckpoint(note: string): number {
   const parsed = parseNote(note);
   const checkpoint = parsed.ok ? parseCheckpoint(parsed.value.text) : parsed;
   if (!checkpoint.ok) throw new Error(`evidence: a stored checkpoint is ${checkpoint.detail}`);

@@ -15,6 +15,11 @@ const FIRST_LINE = 'custody-rollover/v1';
 const DECIMAL = /^(?:0|[1-9][0-9]{0,15})$/;
 const MAX_KEYS = 32;
 
+/** Whether a note claims to be a change of keys; of what it says nothing is proven. */
+export function isRollover(note: string): boolean {
+  return note.startsWith(`${FIRST_LINE}\n`);
+}
+
 function textOf({ from, policy }: Rollover): string {
   const { origin, log, witnesses, quorum } = policy;
   const lines = [
