@@ -1,4 +1,5 @@
 import { decodeHeaders } from '#custody/headers.ts';
+import { createBatchCache } from '#custody/record/batch.ts';
 import { type CheckedRecord, checkRecord } from '#custody/record/check.ts';
 import { type ParsedRecord, parseRecord } from '#custody/record/parse.ts';
 import { createReplayCache } from '#custody/record/replay.ts';
@@ -108,6 +109,7 @@ export function createDoor(options: DoorOptions): Door {
   const maxPayload = options.maxPayload ?? MAX_PAYLOAD;
   // One memory for all channels: a record is received once, wherever.
   const replays = createReplayCache({ clock });
+  const batches = createBatchCache();
 
   function channel(expected: ChannelOptions): Channel {
     const sequences = createSequenceTracker();
@@ -165,6 +167,7 @@ export function createDoor(options: DoorOptions): Door {
         mayMake: kindAllowed,
         replays,
         sequences,
+        batches,
       });
       return own ?? checked;
     }

@@ -3,6 +3,7 @@ import type { VerifiedSvid } from '#identity/svid.ts';
 import { parseAck } from '../ack.ts';
 import type { LedgerCode } from '../codes.ts';
 import { checkParent } from '../parents.ts';
+import type { BatchCache } from '../record/batch.ts';
 import {
   checkPayload,
   checkSignature,
@@ -20,6 +21,8 @@ export interface Case {
   readonly svid: VerifiedSvid;
   readonly book: Book;
   readonly options: LedgerOptions;
+  /** Batches whose signature has verified: one check for all their records. */
+  readonly batches: BatchCache;
 }
 
 type Verdict = Outcome<void, LedgerCode>;
@@ -35,7 +38,7 @@ export function judgeRecord(subject: Case): Verdict {
   const { submission, record, svid, options } = subject;
   const { claims } = record;
   const authentic = firstRefusal(
-    () => checkSignature(record, svid),
+    () => checkSignature(record, svid, subject.batches),
     () => checkSvidTime(svid, claims.iat),
     () => checkNotFuture(claims.iat, options.clock()),
     () => checkSubmitter(subject),

@@ -3,6 +3,7 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { VerifiedSvid } from '#identity/svid.ts';
 import { signerKnown } from '../ack.ts';
 import { CUSTODY_CODES, type LedgerCode } from '../codes.ts';
+import { createBatchCache } from '../record/batch.ts';
 import { type ParsedRecord, parseRecord } from '../record/parse.ts';
 import type { RecordId, RecordKind } from '../record.ts';
 import { createRefusalTally } from '../refusals.ts';
@@ -77,6 +78,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   const { storage, clock } = options;
   const book = createBook();
   const svids = createSvidCache({ verify: options.verify });
+  const batches = createBatchCache();
   const tally = createRefusalTally({ clock });
   const writer = createWriter(storage, book);
 
@@ -149,7 +151,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     if (stored === undefined) svids.forget(record.thumbprint);
     const svid = svids.resolve(record.thumbprint, chain, new Date(record.claims.iat * 1000));
     const verdict = svid.ok
-      ? judgeRecord({ submission, record, svid: svid.value, book, options })
+      ? judgeRecord({ submission, record, svid: svid.value, book, options, batches })
       : svid;
     const result = verdict.ok ? await accepted(submission, record) : verdict;
     if (!result.ok) note(submission, result.code, record, svid.ok ? svid.value : undefined);
