@@ -27,10 +27,13 @@ export function createIssuances(trust: IssuanceTrust | undefined): Issuances {
     add(statement, index) {
       // Without pinned keys nobody's word counts: openStatement has asked for none.
       if (trust === undefined) return;
-      const { thumbprint } = statement;
       if (statement.kind === 'revocation') {
+        const { thumbprint } = statement;
         if (!revoked.has(thumbprint)) revoked.set(thumbprint, index);
-      } else if (!issued.has(thumbprint)) issued.set(thumbprint, { id: statement.id, index });
+      } else if (statement.kind === 'issuance') {
+        const { thumbprint, id } = statement;
+        if (!issued.has(thumbprint)) issued.set(thumbprint, { id, index });
+      }
     },
     judge({ iss, thumbprint, index }) {
       if (trust === undefined) return undefined;

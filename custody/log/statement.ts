@@ -1,41 +1,24 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
-import { parseSpiffeId, type SpiffeId } from '#identity/spiffe-id.ts';
-import { is256Bits } from '../base64url.ts';
 import { canonicalise, canonicalText } from '../canonical.ts';
 import type { NoteCode } from './codes.ts';
 import { type NoteSigner, type VerifierKey, verifyNote } from './keys.ts';
 import { formatNote, parseNote } from './note.ts';
+import { parseStatementClaims, type Statement } from './statement-kinds.ts';
 
-/** That a certificate was issued. Whoever has the CA's key can issue; only both signers can say so. */
-export interface Issuance {
-  readonly kind: 'issuance';
-  readonly id: SpiffeId;
-  /** base64url(SHA-256(leaf DER)). */
-  readonly thumbprint: string;
-  /** Lower-case hex. */
-  readonly serial: string;
-  /** Seconds since the epoch. */
-  readonly nbf: number;
-  readonly exp: number;
-  /** What the workload was attested as, sorted. */
-  readonly selectors: readonly string[];
-}
-
-/** That a certificate is not to be believed for what the log takes after this. */
-export interface Revocation {
-  readonly kind: 'revocation';
-  readonly thumbprint: string;
-  readonly reason: string;
-}
-
-export type Statement = Issuance | Revocation;
+export type {
+  AttestationStatement,
+  AuthorityStatement,
+  BundleStatement,
+  Issuance,
+  PolicyStatement,
+  Revocation,
+  Statement,
+  StatementKind,
+} from './statement-kinds.ts';
 
 /** First line of the text: no checkpoint and no change of keys begins so. */
 const FIRST_LINE = 'custody-statement/v1';
 const KIND = /^[a-z][a-z-]{0,31}$/;
-const SERIAL = /^[0-9a-f]{1,42}$/;
-const LINE = /^[!-~ ]{1,256}$/;
-const MAX_SELECTORS = 64;
 
 /** A statement as a note: first line, kind, canonical JSON. All of the signers sign. */
 export function signStatement(statement: Statement, signers: readonly NoteSigner[]): string {
@@ -89,36 +72,7 @@ function parseStatement(text: string): Outcome<Statement, NoteCode> {
   if (typeof claims !== 'object' || claims === null || canonicalise(claims) !== json) {
     return malformed('the claims are not canonical JSON');
   }
-  const fields = claims as Record<string, unknown>;
-  const members = Object.keys(fields).join(' ');
-  if (kind === 'issuance' && members === 'exp id nbf selectors serial thumbprint') {
-    return parseIssuance(fields) ?? malformed('a claim of the issuance has the wrong form');
-  }
-  if (kind === 'revocation' && members === 'reason thumbprint') {
-    const { thumbprint, reason } = fields;
-    if (is256Bits(thumbprint) && typeof reason === 'string' && LINE.test(reason)) {
-      return accept({ kind, thumbprint, reason });
-    }
-  }
+  const statement = parseStatementClaims(kind ?? '', claims as Record<string, unknown>);
+  if (statement !== undefined) return accept(statement);
   return malformed('the kind of statement is not known, or its claims are others');
-}
-
-function parseIssuance(fields: Record<string, unknown>) {
-  const { id, thumbprint, serial, nbf, exp, selectors } = fields;
-  const spiffeId = typeof id === 'string' ? parseSpiffeId(id) : undefined;
-  if (!spiffeId?.ok || !is256Bits(thumbprint)) return undefined;
-  if (typeof serial !== 'string' || !SERIAL.test(serial)) return undefined;
-  if (typeof nbf !== 'number' || typeof exp !== 'number' || exp < nbf) return undefined;
-  if (!Array.isArray(selectors) || selectors.length > MAX_SELECTORS) return undefined;
-  if (!selectors.every((text) => typeof text === 'string' && LINE.test(text))) return undefined;
-  const list = selectors as readonly string[];
-  return accept({
-    kind: 'issuance' as const,
-    id: spiffeId.value,
-    thumbprint,
-    serial,
-    nbf,
-    exp,
-    selectors: list,
-  });
 }

@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { canonicalText } from '#custody/canonical.ts';
+import { formatNote } from '#custody/log/note.ts';
+import {
+  openStatement,
+  type Statement,
+  type StatementKind,
+  signStatement,
+  statementKind,
+} from '#custody/log/statement.ts';
+import { spiffeId } from '#identity/spiffe-id.ts';
+import { noteSigner } from './support.ts';
+
+const attester = noteSigner('city.example/attester');
+const digest = createHash('sha256').update('x').digest();
+const hex = digest.toString('hex');
+const thumbprint = digest.toString('base64url');
+const id = spiffeId('spiffe://city.example/agent/sensor/north/cam-1');
+
+const STATEMENTS: { readonly [K in StatementKind]: Extract<Statement, { kind: K }> } = {
+  issuance: {
+    kind: 'issuance',
+    id,
+    thumbprint,
+    serial: '0a1b',
+    nbf: 1,
+    exp: 2,
+    selectors: ['swarm:instance:sensor-cam-1', 'unix:uid:1000'],
+  },
+  revocation: { kind: 'revocation', thumbprint, reason: 'its registration entry was removed' },
+  attestation: {
+    kind: 'attestation',
+    id,
+    image: 'sensor',
+    digest: `sha256:${hex}`,
+    key: '',
+    type: 'sensor',
+    instance: 'sensor-cam-1',
+  },
+  authority: {
+    kind: 'authority',
+    authority: 'abc',
+    use: 'x509',
+    state: 'prepared',
+    nbf: 1,
+    exp: 2,
+    fingerprint: thumbprint,
+  },
+  policy: { kind: 'policy', revision: 'r1', digest: hex, data: hex, from: 3 },
+  bundle: { kind: 'bundle', domain: 'city.example', sequence: 4, digest: thumbprint },
+};
+const KINDS = Object.keys(STATEMENTS) as StatementKind[];
+
+/** Signed by the right key, whatever it says. */
+function signed(kind: string, claims: Record<string, unknown>): string {
+  const text = `custody-statement/v1\n${kind}\n${canonicalText(claims as never)}\n`;
+  return formatNote({ text, signatures: [attester.sign(text)] });
+}
+const open = (note: string) => openStatement(note, [attester.verifier], 1);
+
+describe.each(KINDS)('a statement of kind %s', (kind) => {
+  const { kind: _kind, ...claims } = STATEMENTS[kind];
+
+  test('is read as it was written', () => {
+    const note = signStatement(STATEMENTS[kind], [attester]);
+    expect(open(note)).toEqual({ ok: true, value: STATEMENTS[kind] });
+    expect(statementKind(note)).toBe(kind);
+    expect(note.split('\n')[1]).toBe(kind);
+  });
+
+  test('is malformed without one of its claims, with one more, and with one of another form', () => {
+    expect(open(signed(kind, claims)).ok).toBe(true);
+    for (const name of Object.keys(claims)) {
+      const { [name]: _gone, ...rest } = claims as Record<string, unknown>;
+      expect(open(signed(kind, rest))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+      for (const odd of [-1, 'a\nb', [], {}, ['a\nb'], 'x'.repeat(300)]) {
+        expect(open(signed(kind, { ...claims, [name]: odd })).ok).toBe(
+          name === 'selectors' && Array.isArray(odd) && odd.length === 0,
+        );
+      }
+    }
+    const more = { ...claims, more: 'x' };
+    expect(open(signed(kind, more))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+  });
+
+  test('does not count for the kind beside it, nor by another key', () => {
+    const [other = 'bundle'] = KINDS.filter((one) => one !== kind);
+    expect(open(signed(other, claims))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+    const thief = noteSigner('city.example/attester', 'note', 'thief');
+    expect(open(signStatement(STATEMENTS[kind], [thief]))).toMatchObject({ code: 'NOTE_UNSIGNED' });
+  });
+});
+
+test('a kind that is not known here is malformed, also one that every object has', () => {
+  for (const kind of ['later', 'constructor', 'to-string']) {
+    expect(open(signed(kind, {}))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+  }
+});
+
+test('validity ends after it begins', () => {
+  const { kind, ...claims } = STATEMENTS.authority;
+  expect(open(signed(kind, { ...claims, exp: 0 }))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+});
