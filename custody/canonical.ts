@@ -27,6 +27,33 @@ export function canonicalText(value: CanonicalValue): string {
   return text;
 }
 
+/**
+ * Is this the canonical text of the value that `JSON.parse` made of it? Without building the text
+ * anew where members are in order already, which is the honest case: readers of long files wait
+ * for it.
+ */
+export function isCanonical(value: unknown, text: string): boolean {
+  if (isOrdered(value, MAX_DEPTH) && JSON.stringify(value) === text) return true;
+  // Members whose names are numbers change places in an object: only writing tells.
+  return canonicalise(value) === text;
+}
+
+/** Only what `write` takes, and members in the order in which it writes them. */
+function isOrdered(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (typeof value === 'boolean') return !value;
+  if (typeof value !== 'object' || value === null || depth === 0) return false;
+  if (Array.isArray(value)) return value.every((item) => isOrdered(item, depth - 1));
+  let before = '';
+  for (const name of Object.keys(value)) {
+    if (name < before || !name.isWellFormed()) return false;
+    before = name;
+    if (!isOrdered((value as Record<string, unknown>)[name], depth - 1)) return false;
+  }
+  return true;
+}
+
 function write(value: unknown, depth: number): string | undefined {
   switch (typeof value) {
     case 'string':

@@ -4,7 +4,7 @@ import { thumbprintOf, verifyX509Svid } from '#identity/x509/verify.ts';
 import type { Leaf } from '../ledger/leaf.ts';
 import { leafText } from '../ledger/leaf.ts';
 import { leafHash } from '../log/hash.ts';
-import { verifyInclusion } from '../log/proof.ts';
+import { createInclusionRun } from '../log/inclusion-run.ts';
 import { createBatchCache } from '../record/batch.ts';
 import { checkPayload, checkSignature, checkSvidTime, SKEW_SECONDS } from '../record/check.ts';
 import { type ParsedRecord, parseRecord } from '../record/parse.ts';
@@ -48,6 +48,7 @@ export function createJudge(trust: Trust, heads: Heads): Judge {
   const changes = rootChanges(trust.roots);
   const epochs = new Map<number, SvidCache>();
   const batches = createBatchCache();
+  const inclusion = createInclusionRun();
   const members = trust.members && new Set(trust.members);
 
   /** Verified chains, per period in which the same roots are in force. */
@@ -96,7 +97,7 @@ export function createJudge(trust: Trust, heads: Heads): Judge {
       const head = heads.of(size);
       if (!head.ok) return head;
       const claim = { leaf: leafHash(leafText(leaf)), index: leaf.index, size, path };
-      if (verifyInclusion(claim, head.value.root)) return head;
+      if (inclusion.verify(claim, head.value.root)) return head;
       return refuse('EVIDENCE_NOT_IN_LEDGER', `entry ${leaf.index} is not in the witnessed ledger`);
     },
     judgeRecord(entry, leaf, head) {

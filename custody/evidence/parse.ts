@@ -1,6 +1,6 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { decodeBase64, decodeBase64Url, is128Bits, is256Bits } from '../base64url.ts';
-import { canonicalise } from '../canonical.ts';
+import { isCanonical } from '../canonical.ts';
 import { parseLeaf } from '../ledger/leaf.ts';
 import { HASH_BYTES, isTreeSize } from '../log/hash.ts';
 import { MAX_PROOF } from '../log/proof.ts';
@@ -39,7 +39,7 @@ export function parseEvidenceLine(line: string, first: boolean): Parts {
     return refuse('EVIDENCE_NOT_CANONICAL', 'a line is not JSON: the file was cut or altered');
   }
   // One comparison refuses duplicate members, whitespace, other escapes and other order.
-  if (canonicalise(value) !== line) {
+  if (!isCanonical(value, line)) {
     return refuse('EVIDENCE_NOT_CANONICAL', 'a line is not in the one spelling of RFC 8785');
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {

@@ -1,6 +1,6 @@
 import { accept, type Outcome, type Refused, refuse } from '#identity/outcome.ts';
 import { decodeBase64Url, is256Bits } from '../base64url.ts';
-import { canonicalise } from '../canonical.ts';
+import { isCanonical } from '../canonical.ts';
 import type { RecordCode } from '../codes.ts';
 import { recordIdOf } from '../digest.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
@@ -119,7 +119,7 @@ function parseClaimBytes(bytes: Uint8Array): Outcome<RecordClaims, RecordCode> {
     return refuse('RECORD_CLAIMS_NOT_JSON', 'the claims are not UTF-8 JSON');
   }
   // One comparison refuses duplicate keys, odd escapes, floats, whitespace and key order.
-  if (canonicalise(json.value) !== json.text) {
+  if (!isCanonical(json.value, json.text)) {
     return refuse('RECORD_NOT_CANONICAL', 'the claims are not canonical JSON (RFC 8785)');
   }
   return parseClaims(json.value);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decodeBase64, decodeBase64Url, encodeBase64Url, is128Bits } from '#custody/base64url.ts';
-import { canonicalise, canonicalText } from '#custody/canonical.ts';
+import { canonicalise, canonicalText, isCanonical } from '#custody/canonical.ts';
 
 describe('canonical JSON (RFC 8785)', () => {
   it('sorts members by UTF-16 code units, as the example of 3.2.3 does', () => {
@@ -63,8 +63,36 @@ describe('canonical JSON (RFC 8785)', () => {
         if (text === undefined) throw new Error('outside the set');
         expect(JSON.stringify(JSON.parse(text))).toBeDefined();
         expect(canonicalise(JSON.parse(text))).toBe(text);
+        expect(isCanonical(JSON.parse(text), text)).toBe(true);
       }),
     );
+  });
+
+  it.each([
+    '{"b":1,"a":2}',
+    '{"a":1,"a":1}',
+    '{"a": 1}',
+    '{"a":1.0}',
+    '{"a":1e3}',
+    '{"a":-0}',
+    '{"a":0.5}',
+    '{"a":null}',
+    '{"a":true}',
+    '{"a":9007199254740993}',
+    '{"a":"\\u0041"}',
+    '{"a":"\\ud800"}',
+    '{"\\ud800":1}',
+    '{"a":"\\/"}',
+    '{"9":1,"10":1}',
+    `${'['.repeat(50)}${']'.repeat(50)}`,
+  ])('is not the one spelling: %s', (text) => {
+    expect(isCanonical(JSON.parse(text), text)).toBe(false);
+  });
+
+  it('knows the one spelling also where an object has it in another order', () => {
+    for (const text of ['{"10":1,"9":1}', '{"__proto__":1,"a":2}', '{"a":[{"b":"","c":-1}]}']) {
+      expect(isCanonical(JSON.parse(text), text)).toBe(true);
+    }
   });
 });
 
