@@ -1,10 +1,12 @@
 /** Refusals of the wiring: why a swarm does not come up, or a service does not act on a cause. */
 export const WIRING_CODES = {
-  IMAGE_UNSIGNED: 'The image of the issuer, which nobody attests, is not signed by CI.',
+  IMAGE_UNSIGNED: 'The image of issuer or witness, which nobody attests, is not signed by CI.',
   ISSUER_UNAVAILABLE: 'The issuer was started without its link to the launcher.',
   STREAMS_NOT_MADE: 'The broker did not make the streams, or a receiver of one.',
   PLATFORM_QUARANTINED: 'A gate or the ledger got no identity from the issuer.',
   CUSTODY_FOLDER_OF_ANOTHER: 'The keys in the state folder are those of another trust domain.',
+  CUSTODY_PINS_DAMAGED: 'The pinned keys of log and witnesses, or a change of them, is damaged.',
+  WITNESS_KEY_CHANGED: 'A witness has another key than the one that is pinned for it.',
   LOG_NOT_OPENED: 'The log of a swarm with one shared key could not be opened.',
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   WORKLOAD_DENIED: 'The issuer refused a process an identity, and gave no code for it.',

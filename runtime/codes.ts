@@ -11,6 +11,8 @@ export const RUNTIME_CODES = {
   STATE_LOCKED: 'Another running swarm uses this state folder.',
   SOCKET_PATH_TOO_LONG: 'A Unix socket path would exceed the limit of the operating system.',
   KEY_FILE_UNUSABLE: 'A key file of the run is missing, cannot be read or cannot be made.',
+  WITNESS_MEMORY_DAMAGED: 'What a witness remembers is lost or damaged; it does not start without.',
+  WITNESS_UNREACHABLE: 'A witness gave no usable answer in time.',
   SPAWN_FAILED: 'A process could not be started.',
   NOT_READY: 'A process ended or stayed silent before it was ready.',
   CONTROL_UNREACHABLE: 'No running swarm answers on the control socket.',

@@ -137,7 +137,7 @@ function welcome({ swarm, status }: RunningSwarm, seconds: number): void {
   const ready = processes.filter(({ state }) => state === 'ready').length;
   const count =
     ready === processes.length
-      ? `${ready} processes, each with its own SVID`
+      ? `${processes.filter(({ name }) => !isWitness(name)).length} processes, each with its own SVID`
       : `${ready} of ${processes.length} processes ready`;
   print(`${paint('bold', 'Swarmproof')}: ${swarm.name}    ${count}    ${seconds.toFixed(1)} s`);
   for (const one of processes.filter(({ state }) => state === 'quarantined')) {

@@ -71,17 +71,19 @@ export function tellReady(
   const { processes } = status();
   const bare = processes.filter(
     ({ state, serial, name }) =>
-      state !== 'ready' || (serial === undefined && name !== 'issuer' && name !== 'nats'),
+      state !== 'ready' ||
+      (serial === undefined && name !== 'issuer' && name !== 'nats' && !isWitness(name)),
   );
   if (bare.length > 0) throw notObserved('ready', bare.map(({ name }) => name).join(', '));
-  const count = `${processes.length} processes, each with its own SVID`;
+  const identified = processes.filter(({ name }) => !isWitness(name)).length;
+  const count = `${identified} processes, each with its own SVID`;
   const title = paint('bold', 'Swarmproof');
   say(`${title}: smart city    ${count}    ready in ${(ms / 1000).toFixed(1)} s`);
   const sensor = sensorOf(swarm);
   say(paint('dim', `${sensor.id}   attested, renews every ${swarm.svidTtlSeconds / 2} s`));
   say(paint('dim', separationLine(isolation)));
   say();
-  seen.ready = `${processes.length} processes`;
+  seen.ready = `${identified} processes`;
 }
 
 /** What one agent taken over is kept out of by the kernel, and not only by its flags. */

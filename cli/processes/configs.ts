@@ -52,3 +52,26 @@ export const issuerConfigSchema = z.strictObject({
   mintable: z.array(z.string()),
 });
 export type IssuerConfig = z.infer<typeof issuerConfigSchema>;
+
+export const witnessConfigSchema = z.strictObject({
+  /** Name of its key in cosignatures. */
+  keyName: z.string(),
+  /** Absolute path of the witness's own folder. */
+  folder: z.string(),
+  /** Absolute path of the socket on which it serves. */
+  socket: z.string(),
+  /** The log that it watches, and the verifier keys of that log. */
+  origin: z.string(),
+  logKeys: z.array(z.string()),
+  /** Its own verifier key, where others have pinned it. */
+  pinned: z.string().optional(),
+});
+export type WitnessConfig = z.infer<typeof witnessConfigSchema>;
+
+export const ledgerConfigSchema = z.strictObject({
+  /** Whom it asks to cosign, and where. */
+  witnesses: z.array(z.strictObject({ name: z.string(), socket: z.string() })),
+  /** Every key that this log has had: under one of them its stored checkpoints are signed. */
+  logKeys: z.array(z.string()),
+});
+export type LedgerConfig = z.infer<typeof ledgerConfigSchema>;

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { createNoteSigner, type NoteSigner } from '#custody/log/keys.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { writeDurably } from '#runtime/durable-file.ts';
-import { keyFromSecret, keySecret, openKeyFile } from '#runtime/key-file.ts';
+import { keyFromSecret, keySecret, openKeyFile, openPinnedKeyFile } from '#runtime/key-file.ts';
+import { type CustodyHistory, policyInForce, readHistory } from './custody-policy.ts';
 
 /**
  * What the supervisor holds for custody. The log's private key goes to the ledger process alone;
@@ -20,11 +21,15 @@ export interface CustodyKeys {
   readonly ledgerSecret: string;
   readonly attester: NoteSigner;
   readonly attesterKey: string;
+  /** The keys of log and witnesses, then and now; absent before the first start pinned them. */
+  readonly history?: CustodyHistory;
 }
 
-type CustodyKeysCode = 'KEY_FILE_UNUSABLE' | 'CUSTODY_FOLDER_OF_ANOTHER';
+type CustodyKeysCode = 'KEY_FILE_UNUSABLE' | 'CUSTODY_FOLDER_OF_ANOTHER' | 'CUSTODY_PINS_DAMAGED';
 
 const ORIGIN_FILE = 'origin';
+export const LEDGER_KEY_FILE = 'ledger.key';
+const ATTESTER_KEY_FILE = 'attester.key';
 
 /** What signs checkpoints, made from the secret that the ledger process was given. */
 export function ledgerSigner(origin: string, secret: string): NoteSigner {
@@ -59,12 +64,21 @@ export async function openCustodyKeys(options: {
       `${join(folder, ORIGIN_FILE)}: not an origin of ${trustDomain}; choose another folder with --state-dir`,
     );
   }
-  const absent = kept === undefined ? 'make' : 'refuse';
-  const log = await openKeyFile(join(folder, 'ledger.key'), absent);
-  if (!log.ok) return log;
-  const attesterKey = await openKeyFile(join(folder, 'attester.key'), absent);
-  if (!attesterKey.ok) return attesterKey;
+  const history = await readHistory(folder);
+  if (!history.ok) return history;
   const origin = kept ?? `${prefix}${randomBytes(4).toString('hex')}`;
+  const absent = kept === undefined ? 'make' : 'refuse';
+  const logPath = join(folder, LEDGER_KEY_FILE);
+  const pinned = history.value && policyInForce(history.value).log.map(({ vkey }) => vkey);
+  const log =
+    pinned === undefined
+      ? await openKeyFile(logPath, absent)
+      : await openPinnedKeyFile(logPath, (key) =>
+          pinned.includes(ledgerSigner(origin, keySecret(key)).verifier.vkey),
+        );
+  if (!log.ok) return log;
+  const attesterKey = await openKeyFile(join(folder, ATTESTER_KEY_FILE), absent);
+  if (!attesterKey.ok) return attesterKey;
   if (kept === undefined) await writeDurably(join(folder, ORIGIN_FILE), `${origin}\n`);
   const ledgerSecret = keySecret(log.value);
   const attester = createNoteSigner({
@@ -78,5 +92,6 @@ export async function openCustodyKeys(options: {
     ledgerSecret,
     attester,
     attesterKey: attester.verifier.vkey,
+    ...(history.value && { history: history.value }),
   });
 }

@@ -23,6 +23,7 @@ export const IMAGES: Readonly<Record<string, Hardening>> = {
   issuer: 'plain',
   gate: 'sealed',
   ledger: 'sealed',
+  witness: 'sealed',
   sensor: 'sealed',
   analyzer: 'sealed',
   action: 'sealed',

@@ -4,9 +4,11 @@ import type { Isolation, Uids } from '#runtime/launcher/isolation.ts';
 import { createUids, findIsolation } from '#runtime/launcher/isolation.ts';
 import { giveFolder, shareRunFolder } from '#runtime/launcher/ownership.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
-import type { Swarm } from '#runtime/swarm-file/resolve.ts';
+import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import { WITNESS_NAMES } from '#runtime/witness/names.ts';
 import { SwarmRefused } from './read-swarm.ts';
 import { serviceFolder } from './start-messages.ts';
+import { witnessFolders } from './witnesses.ts';
 
 export interface Isolated {
   readonly isolation: Isolation;
@@ -63,6 +65,14 @@ export async function isolate(options: {
     if (member.role === 'city-works') {
       await giveFolder(dirname(run.observeSocket), uids.of(member.token));
     }
+  }
+  const ledger = uids.of(platformMember(swarm.trustDomain, 'ledger').token);
+  for (const name of WITNESS_NAMES) {
+    const witness = uids.of(name);
+    const [state, socket] = witnessFolders(run, name);
+    await giveFolder(state, witness);
+    // Only the ledger's group passes to the socket: nobody else keeps a witness busy.
+    await giveFolder(socket, { uid: witness.uid, gid: ledger.gid }, 0o710);
   }
   return { isolation, uids, program: (path) => brought.get(path) ?? path };
 }

@@ -20,6 +20,8 @@ import { openMintedSource } from './minted-source.ts';
 import { messageOf } from './process.ts';
 import type { Rollouts } from './rollout.ts';
 import { agentConfig, type StartContext, serviceConfig, startMessage } from './start-messages.ts';
+import { witnessPlans } from './witness-plan.ts';
+import type { Witnesses } from './witnesses.ts';
 
 const SUPERVISOR_TTL_SECONDS = 3600;
 
@@ -30,6 +32,7 @@ export interface PlanContext extends StartContext {
   readonly upkeep: BrokerUpkeep;
   readonly keys: BrokerKeys;
   readonly custodyKeys: CustodyKeys;
+  readonly witnesses: Witnesses;
   readonly launcher: LaunchContext;
   /** What each member runs and reads, asked at each of its starts. */
   readonly rollouts: Rollouts;
@@ -41,8 +44,8 @@ export interface PlanContext extends StartContext {
 }
 
 /**
- * The start of a swarm as data. Each entry begins when those before it are ready: identity first,
- * then the broker and who may enter it, then the ledger, services and agents side by side, and last
+ * The start of a swarm as data. Each entry begins when those before it are ready: identity and
+ * witnesses first, then the broker and who may enter it, then the ledger, services and agents side by side, and last
  * the sources: nothing flows before everybody is there to take it.
  */
 export function swarmPlan(context: PlanContext): PlanEntry[] {
@@ -66,6 +69,7 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
     );
   return [
     issuerPlan(context),
+    ...witnessPlans(context),
     certificates(context),
     {
       kind: 'process',
@@ -75,7 +79,7 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
       start: () => context.broker.start(),
     },
     ...gates.map((name) =>
-      nodePlan(context, member(name), ['nats'], () =>
+      nodePlan(context, member(name), ['nats', 'witnesses'], () =>
         startMessage(
           context,
           member(name),
@@ -89,7 +93,14 @@ export function swarmPlan(context: PlanContext): PlanEntry[] {
     ),
     streams(context),
     supervisorStep(context),
-    nodePlan(context, member('ledger'), open, () => startMessage(context, member('ledger'), {})),
+    nodePlan(context, member('ledger'), open, () =>
+      startMessage(
+        context,
+        member('ledger'),
+        context.witnesses.ledgerConfig(),
+        context.witnesses.ledgerSecrets(),
+      ),
+    ),
     ...services.map((service) =>
       nodePlan(context, service, open, () =>
         startMessage(

@@ -9,6 +9,7 @@ import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
 import { buildTools } from '#services/mcp/tools.ts';
 import { WORKS_TOOLS } from '#services/mcp/works-tools.ts';
 import type { AgentConfig, ServiceConfig } from '../processes/configs.ts';
+import type { Witnesses } from './witnesses.ts';
 
 export interface StartContext {
   readonly swarm: Swarm;
@@ -16,6 +17,8 @@ export interface StartContext {
   /** OPA bundle, base64. */
   readonly policyBundle: () => string;
   readonly natsUrl: () => string;
+  /** Absent where one key is shared: there is no ledger to believe. */
+  readonly witnesses?: Pick<Witnesses, 'pins'>;
   readonly upstreamApiKey?: string;
 }
 
@@ -48,6 +51,7 @@ export function startMessage(
     natsUrl: context.natsUrl(),
     brokerId: platformMember(swarm.trustDomain, 'nats').id,
     ...(decides && { policy: { bundle: context.policyBundle(), data: policyData(swarm) } }),
+    ...(context.witnesses && { custody: context.witnesses.pins() }),
     config,
     ...(secrets && { secrets }),
   };

@@ -26,6 +26,7 @@ import { observeSocket } from './start-messages.ts';
 import { openSupervisorBus, type SupervisorBus } from './supervisor-bus.ts';
 import { openTraces } from './traces.ts';
 import { variantOff } from './variants.ts';
+import { createWitnesses } from './witnesses.ts';
 
 export { readSwarm, SwarmRefused } from './read-swarm.ts';
 export type { Issued, RunningSwarm, SwarmOptions } from './running-swarm.ts';
@@ -116,6 +117,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       broker,
       keys,
       custodyKeys,
+      witnesses: createWitnesses({ swarm, run, keys: custodyKeys }),
       rollouts,
       launcher: {
         node: program(process.execPath),

@@ -1,7 +1,8 @@
 /**
  * How far a Node process is closed in by flags. A seat belt, not a boundary: the permission model
  * covers neither signals nor the network, and code of one uid reaches far in other ways.
- * - `sealed`: reads only the image store (and named files), writes nothing, starts nothing.
+ * - `sealed`: reads only the image store (and named files), writes nothing but folders of its own
+ *   where it has any, starts nothing.
  * - `plain`: for processes with native code or state of their own (issuer, ledger, vector search).
  */
 export type Hardening = 'sealed' | 'plain';
@@ -12,6 +13,8 @@ export interface FlagOptions {
   readonly store: string;
   /** Absolute real paths of single files that a sealed process may read too: a sensor's input. */
   readonly readFiles?: readonly string[];
+  /** Absolute paths of folders that a sealed process reads and writes: a witness's own. */
+  readonly ownFolders?: readonly string[];
   /** The image carries a native file. */
   readonly native?: boolean;
 }
@@ -31,6 +34,10 @@ export function hardeningFlags(options: FlagOptions): readonly string[] {
     '--permission',
     `--allow-fs-read=${options.store}/`,
     ...(options.readFiles ?? []).map((path) => `--allow-fs-read=${path}`),
+    ...(options.ownFolders ?? []).flatMap((path) => [
+      `--allow-fs-read=${path}/`,
+      `--allow-fs-write=${path}/`,
+    ]),
     '--no-experimental-sqlite',
   ];
 }

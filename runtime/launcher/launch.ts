@@ -22,7 +22,9 @@ export interface LaunchSpec {
   readonly hardening: Hardening;
   /** Real paths of single files that a sealed process may read beside the store. */
   readonly readFiles?: readonly string[];
-  /** Absent for the issuer, which nobody attests. */
+  /** Folders that a sealed process may read and write. */
+  readonly ownFolders?: readonly string[];
+  /** Absent for issuer and witnesses, which nobody attests. */
   readonly workload?: AttestationClaims['workload'];
   /** Gives the child a duplex descriptor 4: the launcher link of the issuer. */
   readonly withLink?: boolean;
@@ -131,6 +133,7 @@ export async function launch(
     store: context.store,
     native,
     ...(spec.readFiles === undefined ? {} : { readFiles: spec.readFiles }),
+    ...(spec.ownFolders === undefined ? {} : { ownFolders: spec.ownFolders }),
   });
   const args = [...flags, spec.image.main];
   const tied =

@@ -32,6 +32,7 @@ interface Shared {
   readonly path: string;
   readonly store: string;
   readonly services: string;
+  readonly witnesses: string;
   readonly issuer: string;
   readonly workloadSocket: string;
   readonly issuerSocket: string;
@@ -43,7 +44,7 @@ interface Shared {
  * Everything else in the run stays root's: control socket, token, logs.
  */
 export async function shareRunFolder(run: Shared, issuer: Credentials): Promise<void> {
-  const passable = [run.path, dirname(run.workloadSocket), run.store, run.services];
+  const passable = [run.path, dirname(run.workloadSocket), run.store, run.services, run.witnesses];
   for (const path of passable) await chmod(path, 0o711);
   await giveFolder(run.issuer, issuer);
   await giveFolder(dirname(run.issuerSocket), issuer, 0o711);

@@ -4,3 +4,8 @@ export type WitnessName = (typeof WITNESS_NAMES)[number];
 
 /** So many of them must cosign: one may fail or lie, and neither stops the log nor rewrites it. */
 export const WITNESS_QUORUM = 2;
+
+/** Is it the name of a witness's process? Witnesses have keys of their own, and no SVID. */
+export function isWitness(name: string): name is WitnessName {
+  return (WITNESS_NAMES as readonly string[]).includes(name);
+}
