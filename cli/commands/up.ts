@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { Command, Option } from 'commander';
+import { isWitness } from '#runtime/witness/names.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { narrate } from '../narration.ts';
 import { paint, print } from '../output.ts';

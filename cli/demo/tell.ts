@@ -1,3 +1,4 @@
+import { isWitness } from '#runtime/witness/names.ts';
 import type { ArenaOptions } from '../inject/pair.ts';
 import type { ScenarioResult } from '../inject/run.ts';
 import { paint, UserError } from '../output.ts';
