@@ -3,9 +3,14 @@ import type { RecordId } from './record.ts';
 
 /** Separates this use of SHA-256 from every other; the NUL keeps a salt from extending it. */
 const PAYLOAD_CONTEXT = Buffer.from('custody/v1\0', 'latin1');
+/** Hashed in one call over a copy: cheaper than three calls over as many pieces, up to this size. */
+const MAX_COPIED = 8192;
 
 /** `pdg`: base64url(SHA-256("custody/v1\0" ‖ salt ‖ payload)), over the bytes as they travel. */
 export function payloadDigest(salt: Uint8Array, payload: Uint8Array): string {
+  if (payload.length <= MAX_COPIED) {
+    return hash('sha256', Buffer.concat([PAYLOAD_CONTEXT, salt, payload]), 'base64url');
+  }
   return createHash('sha256')
     .update(PAYLOAD_CONTEXT)
     .update(salt)

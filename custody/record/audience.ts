@@ -1,11 +1,14 @@
-import { parseSpiffeId, pathOf, type SpiffeId } from '#identity/spiffe-id.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
 
 const ANY_NAME = '/*';
+/** SPIFFE-ID 2.3. */
+const MAX_ID_BYTES = 2048;
+/** `parseSpiffeId` with a path, in one expression: asked several times of each record. */
+const WORKLOAD_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+)+$/;
 
 /** The ID of a workload: a SPIFFE ID with a path. A trust domain by itself receives nothing. */
 export function isWorkloadId(text: string): text is SpiffeId {
-  const id = parseSpiffeId(text);
-  return id.ok && pathOf(id.value) !== '';
+  return text.length <= MAX_ID_BYTES && WORKLOAD_ID.test(text);
 }
 
 /**

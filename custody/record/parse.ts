@@ -4,7 +4,13 @@ import { isCanonical } from '../canonical.ts';
 import type { RecordCode } from '../codes.ts';
 import { recordIdOf } from '../digest.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
-import { type BatchPlace, parsePlace } from './batch.ts';
+import {
+  type BatchCache,
+  type BatchPlace,
+  parseBatchClaims,
+  parsePlace,
+  type SignedBatch,
+} from './batch.ts';
 import { parseClaims } from './claims.ts';
 
 /** 16 causes and several audiences fit three times over. */
@@ -42,13 +48,16 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /**
  * Parses a record: a JWS in compact serialisation (RFC 7515 7.1), or `claims~index~path~` and the
  * JWS of the batch that it was signed in. Never throws; no cryptography but one hash happens here,
- * so that malformed input costs microseconds.
+ * so that malformed input costs microseconds. A batch that is in `batches` is not parsed again.
  */
-export function parseRecord(text: string): Outcome<ParsedRecord, RecordCode> {
+export function parseRecord(
+  text: string,
+  batches?: Pick<BatchCache, 'find'>,
+): Outcome<ParsedRecord, RecordCode> {
   if (text.length > MAX_JWS_CHARACTERS) {
     return refuse('RECORD_TOO_LARGE', `a record has at most ${MAX_JWS_CHARACTERS} characters`);
   }
-  return text.includes('~') ? parseBatched(text) : parseSingle(text);
+  return text.includes('~') ? parseBatched(text, batches) : parseSingle(text);
 }
 
 function parseSingle(jws: string): Outcome<ParsedRecord, RecordCode> {
@@ -61,24 +70,37 @@ function parseSingle(jws: string): Outcome<ParsedRecord, RecordCode> {
   return accept({ id, jws, thumbprint, claims: claims.value, signingInput, signature });
 }
 
-function parseBatched(text: string): Outcome<ParsedRecord, RecordCode> {
+function parseBatched(
+  text: string,
+  batches: Pick<BatchCache, 'find'> | undefined,
+): Outcome<ParsedRecord, RecordCode> {
   const [claimText = '', index = '', path = '', jws = '', ...more] = text.split('~');
   const bytes = decodeBase64Url(claimText);
   if (more.length > 0 || claimText === '' || bytes === undefined) {
     return refuse('RECORD_FORM_INVALID', 'a record of a batch is claims, index, path and batch');
   }
-  const parts = parseCompact(jws, 'custody-batch+jwt');
-  if (!parts.ok) return parts;
-  const { thumbprint, signature } = parts.value;
-  const batch = { signingInput: parts.value.signingInput, jws };
-  const place = parsePlace({ index, path, claims: parts.value.claims }, batch);
+  const known = batches?.find(jws);
+  const signed = known === undefined ? parseBatch(jws) : accept(known);
+  if (!signed.ok) return signed;
+  const place = parsePlace(index, path);
   if (!place.ok) return place;
   const claims = parseClaimBytes(bytes);
   if (!claims.ok) return claims;
   const signingInput = `${jws.slice(0, jws.indexOf('.'))}.${claimText}`;
   const id = recordIdOf(signingInput);
+  const { thumbprint, signature, batch } = signed.value;
   const parsed = { id, jws: text, thumbprint, claims: claims.value, signingInput, signature };
-  return accept({ ...parsed, batch: place.value });
+  return accept({ ...parsed, batch: { ...batch, ...place.value } });
+}
+
+/** The JWS of a batch: its form alone, nothing is proven. */
+function parseBatch(jws: string): Outcome<SignedBatch, RecordCode> {
+  const parts = parseCompact(jws, 'custody-batch+jwt');
+  if (!parts.ok) return parts;
+  const { thumbprint, signature, signingInput } = parts.value;
+  const claims = parseBatchClaims(parts.value.claims);
+  if (!claims.ok) return claims;
+  return accept({ thumbprint, signature, batch: { signingInput, jws, ...claims.value } });
 }
 
 interface Compact {
