@@ -18,6 +18,9 @@ export const GATE_CODES = {
   GATE_NO_PERMISSIONS: denied('The policy grants this identity nothing.'),
   GATE_PERMISSIONS_MALFORMED: later('The policy answered with a subject that cannot be granted.'),
   GATE_DECISION_FAILED: later('The gate could not decide; nothing is granted.'),
+  GATE_SVID_NOT_LOGGED: later(
+    'Nobody who is pinned has stated that the certificate was issued, also not a while later.',
+  ),
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type GateCode = keyof typeof GATE_CODES;
 

@@ -8,6 +8,7 @@ import type { RecordClaims, RecordId, RecordKind } from '#custody/record.ts';
 import { type Outcome, type Refused, refuse } from '#identity/outcome.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { VerifiedSvid } from '#identity/svid.ts';
+import { createAwaited } from './awaited.ts';
 import type { CertificateCache } from './certificates.ts';
 import { DOOR_CODES, type DoorCode } from './codes.ts';
 import type { Directory, Member } from './directory.ts';
@@ -57,6 +58,8 @@ export interface DoorOptions {
   /** When this process began to receive: what is older may be a replay from before. */
   readonly startedAt: number;
   readonly isRevoked?: (svid: VerifiedSvid) => boolean;
+  /** Has a pinned attester stated that this certificate was issued to that identity? */
+  readonly isLogged?: (svid: VerifiedSvid) => boolean;
   /** `root` for sources and gateways, `revoke` for pinned keys: by default neither is accepted. */
   readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
   readonly maxPayload?: number;
@@ -69,6 +72,11 @@ export interface Channel {
 
 export interface Door {
   channel(options: ChannelOptions): Channel;
+  /**
+   * The thumbprint of a genuine certificate that nobody has stated as issued: what this message would
+   * be refused for now, and what a statement that is on its way would change.
+   */
+  awaits(message: DoorMessage): string | undefined;
 }
 
 const MAX_PAYLOAD = 512 * 1024;
@@ -157,6 +165,7 @@ export function createDoor(options: DoorOptions): Door {
         svid: svid.value,
         now,
         ...(options.isRevoked === undefined ? {} : { isRevoked: options.isRevoked }),
+        ...(options.isLogged === undefined ? {} : { isLogged: options.isLogged }),
         receiverStart: startedAt,
         self: self.id,
         subject,
@@ -234,7 +243,7 @@ export function createDoor(options: DoorOptions): Door {
     return { check };
   }
 
-  return { channel };
+  return { channel, awaits: createAwaited({ certificates, clock, isLogged: options.isLogged }) };
 }
 
 /** The same verified message with its payload parsed; a payload that does not parse is refused. */

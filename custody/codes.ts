@@ -46,6 +46,7 @@ export const RECORD_CODES = {
   RECORD_CHAIN_MISMATCH: forged('The certificate is not the one that the header names.'),
   RECORD_KEY_INVALID: forged('The certificate does not hold a P-256 key.'),
   RECORD_SVID_REVOKED: denied('The signing identity has been revoked.', false),
+  RECORD_SVID_NOT_LOGGED: later('Nobody who is pinned has stated that the certificate was issued.'),
   RECORD_SIGNATURE_INVALID: forged('The signature does not verify.'),
   RECORD_ISSUER_MISMATCH: forged('The claimed sender is not the identity that signed.', true),
   RECORD_SVID_NOT_VALID: forged('The signing SVID is not valid at this time.', true),
@@ -82,6 +83,7 @@ export const LEDGER_CODES = {
     'The sender signed two different records with one sequence number.',
     true,
   ),
+  LEDGER_STATEMENT_REFUSED: forged('A statement is not one of a pinned key, or not well-formed.'),
   LEDGER_STORAGE_FAILED: later('The ledger could not store the entry.', true),
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type LedgerOnlyCode = keyof typeof LEDGER_CODES;

@@ -8,6 +8,7 @@ import { createDoor, type DoorRefusal } from '../door.ts';
 import { appendSubject, receiptSubject } from '../subjects.ts';
 import { note } from '../telemetry.ts';
 import { createAcknowledger } from './acknowledger.ts';
+import { createAnteroom, throughAnteroom } from './anteroom.ts';
 import { type Consumer, createConsumer } from './consumer.ts';
 import { joinCauses, MAX_CAUSES } from './join.ts';
 import { openLink } from './link.ts';
@@ -32,7 +33,7 @@ const TICK_MS = 500;
  * within `firstConnectMs`.
  */
 export async function createBusClient(options: BusClientOptions): Promise<BusClient> {
-  const { self, directory, source, clock, random, propagate } = options;
+  const { self, directory, source, clock, random, propagate, standing } = options;
   const uniform = () => Buffer.from(random(4)).readUInt32LE() / 2 ** 32;
   const startedAt = options.startedAt ?? clock();
   const link = await openLink({
@@ -53,9 +54,17 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     certificates,
     clock,
     startedAt,
-    ...(options.isRevoked === undefined ? {} : { isRevoked: options.isRevoked }),
+    ...(standing === undefined
+      ? {}
+      : {
+          isRevoked: (svid) => standing.judge(svid) === 'revoked',
+          isLogged: (svid) => standing.judge(svid) !== 'unknown',
+        }),
     ...(options.mayMake === undefined ? {} : { mayMake: options.mayMake }),
   });
+  const room =
+    standing && createAnteroom({ ...standing, awaits: door.awaits, now: () => performance.now() });
+  const patient = room === undefined ? link : throughAnteroom(link, room);
   const tally = createRefusalTally({ clock });
   const refusals: Record<string, number> = {};
   const ledgerId = `spiffe://${trustDomainOf(self.id)}/platform/ledger`;
@@ -157,7 +166,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   }
 
   let subscribedAcks = false;
-  link.subscribe(`_INBOX.${self.token}.*.*`, undefined, (message) => {
+  patient.subscribe(`_INBOX.${self.token}.*.*`, undefined, (message) => {
     if (message.subject === receiptSubject(self)) {
       const refused = submitter.onReceipt(message);
       if (refused !== undefined) onRefusal(refused);
@@ -195,7 +204,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     async send(draft) {
       if (!subscribedAcks) {
         subscribedAcks = true;
-        link.subscribe(acks, undefined, (message) => {
+        patient.subscribe(acks, undefined, (message) => {
           const refused = sender.onAck(message);
           if (refused !== undefined) onRefusal(refused);
         });
@@ -211,7 +220,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       if (consumers.has(consume.kind)) throw new Error(`${consume.kind} is consumed already`);
       const consumer = createConsumer({
         ...consume,
-        link,
+        link: patient,
         self,
         acknowledger,
         onRefusal,
@@ -231,7 +240,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     async serve(serve) {
       const responder = createResponder({
         ...serve,
-        link,
+        link: patient,
         self,
         sign,
         submit,
@@ -269,6 +278,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       refusals: { ...refusals },
     }),
     async close() {
+      room?.close();
       await Promise.all([...consumers.values()].map((consumer) => consumer.close()));
       await Promise.all([...responders.values()].map((responder) => responder.close()));
       for (const timer of timers) clearInterval(timer);

@@ -48,6 +48,7 @@ interface Pending {
 /** Codes after which the same request, signed anew and with its chain, can pass. */
 const AGAIN: ReadonlySet<string> = new Set([
   'RECORD_CHAIN_UNKNOWN',
+  'RECORD_SVID_NOT_LOGGED',
   'RECORD_SEQUENCE_REGRESSED',
   'RECORD_BEFORE_START',
   'RECORD_EXPIRED',

@@ -1,7 +1,8 @@
+import type { StandingBook } from '#custody/log/standing.ts';
 import type { RecordDraft } from '#custody/record/sign.ts';
 import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
-import type { VerifiedSvid, X509Source } from '#identity/svid.ts';
+import type { X509Source } from '#identity/svid.ts';
 import type { Directory, Member } from '../directory.ts';
 import type { createDoor, DoorRefusal } from '../door.ts';
 import type { ConsumeOptions, Consumer } from './consumer.ts';
@@ -31,7 +32,11 @@ export interface BusClientOptions {
   /** Each refusal at this door; they also go to the ledger, aggregated. */
   readonly onRefusal: (refusal: DoorRefusal) => void;
   readonly propagate?: Propagate;
-  readonly isRevoked?: (svid: VerifiedSvid) => boolean;
+  /**
+   * Which certificates are stated as issued, and which as revoked. With it a message under one that
+   * is not stated waits a while for the statement; without, neither is asked.
+   */
+  readonly standing?: Pick<StandingBook, 'judge' | 'watch'>;
   /** Who may open a chain (`root`) or revoke; default: sensors open chains, nobody revokes. */
   readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
   /** The door that every message comes through; default: that of `bus/door.ts`. */

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import type { StandingBook } from '#custody/log/standing.ts';
+import { accept, type Outcome, type Refused, refuse } from '#identity/outcome.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { VerifiedSvid } from '#identity/svid.ts';
 import type { GateCode } from '../codes.ts';
@@ -21,7 +22,8 @@ export interface CalloutOptions {
   readonly verify: (chain: readonly Uint8Array[]) => Outcome<VerifiedSvid>;
   readonly member: (id: SpiffeId) => Member | undefined;
   readonly permissions: (id: SpiffeId) => UserPermissions | undefined;
-  readonly isRevoked: (svid: VerifiedSvid) => boolean;
+  /** What pinned attesters have stated about a certificate. */
+  readonly judge: StandingBook['judge'];
   /** The grant that nobody may be given, if there is one; default: {@link malformedGrant}. */
   readonly malformed?: typeof malformedGrant;
   readonly clock: () => Date;
@@ -37,6 +39,8 @@ export interface Admission {
 /** What to publish back (absent: the request was not one, silence refuses it), and what happened. */
 export interface CalloutAnswer {
   readonly response?: string;
+  /** Thumbprint of a certificate that would be let in if it were stated as issued. */
+  readonly awaits?: string;
   readonly outcome: Outcome<Admission, GateCode>;
 }
 
@@ -137,10 +141,17 @@ export function malformedGrant(permissions: UserPermissions, member: Member): st
   return undefined;
 }
 
+interface Admitted {
+  readonly svid: VerifiedSvid;
+  readonly member: Member;
+  readonly permissions: UserPermissions;
+}
+
+/** Everything but whether the certificate is stated as issued: only then is it worth waiting for. */
 function admit(
   request: AuthorizationRequest,
   options: CalloutOptions,
-): Outcome<Admission & { readonly permissions: UserPermissions }, GateCode> {
+): Outcome<Admitted, GateCode> {
   const chain = chainOf(request.chain);
   if (chain === undefined || chain.length === 0) {
     return refuse('GATE_NO_CERTIFICATE', 'no verified client certificate in the request');
@@ -149,7 +160,9 @@ function admit(
   const verified = options.verify(chain);
   if (!verified.ok) return refuse('GATE_SVID_INVALID', `${verified.code}: ${verified.detail}`);
   const svid = verified.value;
-  if (options.isRevoked(svid)) return refuse('GATE_SVID_REVOKED', `${svid.id} is revoked`);
+  if (options.judge(svid) === 'revoked') {
+    return refuse('GATE_SVID_REVOKED', `${svid.id} is revoked`);
+  }
   const field = contradicts(request.connect, svid.id);
   if (field !== undefined) {
     return refuse('GATE_CONNECT_CONTRADICTS', `${svid.id}: CONNECT gives another "${field}"`);
@@ -173,8 +186,7 @@ function admit(
   if (wrong !== undefined) {
     return refuse('GATE_PERMISSIONS_MALFORMED', `${svid.id}: cannot grant "${wrong}"`);
   }
-  const { serial, notAfter } = svid;
-  return accept({ id: svid.id, member, serial, notAfter, permissions });
+  return accept({ svid, member, permissions });
 }
 
 /**
@@ -189,19 +201,26 @@ export function answerCallout(bytes: Uint8Array, options: CalloutOptions): Callo
   }
   const { serverId, userNkey } = request;
   const issuedAt = Math.floor(options.clock().getTime() / 1000);
-  const outcome = admit(request, options);
-  if (!outcome.ok) {
+  const refused = (outcome: Refused<GateCode>): CalloutAnswer => {
     const refusal = { serverId, userNkey, issuedAt, error: outcome.code };
     return { response: encodeAuthorizationResponse(refusal, options.issuer), outcome };
+  };
+  const admitted = admit(request, options);
+  if (!admitted.ok) return refused(admitted);
+  const { svid, member, permissions } = admitted.value;
+  // Whoever has the authority's key gets this far; nobody states for them that it was issued.
+  if (options.judge(svid) === 'unknown') {
+    const detail = `a certificate of ${svid.id} is not stated as issued`;
+    return { ...refused(refuse('GATE_SVID_NOT_LOGGED', detail)), awaits: svid.thumbprint };
   }
-  const { permissions, ...admission } = outcome.value;
+  const { id, serial, notAfter } = svid;
   const jwt = encodeUserJwt(
     {
       userNkey,
       account: SWARM_ACCOUNT,
-      name: admission.id,
+      name: id,
       issuedAt,
-      expires: Math.floor(admission.notAfter.getTime() / 1000),
+      expires: Math.floor(notAfter.getTime() / 1000),
       permissions,
     },
     options.issuer,
@@ -209,6 +228,6 @@ export function answerCallout(bytes: Uint8Array, options: CalloutOptions): Callo
   const response = { serverId, userNkey, issuedAt, jwt };
   return {
     response: encodeAuthorizationResponse(response, options.issuer),
-    outcome: accept(admission),
+    outcome: accept({ id, member, serial, notAfter }),
   };
 }

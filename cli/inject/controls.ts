@@ -25,6 +25,8 @@ const BY_CODE: Readonly<Record<string, ControlLetter>> = {
   BUDGET_EXCEEDED: 'U',
   GATE_SVID_REVOKED: 'R',
   RECORD_SVID_REVOKED: 'R',
+  GATE_SVID_NOT_LOGGED: 'L',
+  RECORD_SVID_NOT_LOGGED: 'L',
 };
 
 /** Which control refuses with a code: the letter of the tables, and the control's name. */

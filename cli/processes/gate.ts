@@ -23,7 +23,7 @@ runProcess(async (context) => {
     issuer: nkeyFromSeed('account', secretOf(start, 'issuerSeed')),
     member: (id) => directory.byId(id),
     ...grantsOf(policy),
-    isRevoked: () => false,
+    standing: { judge: () => 'standing', watch: () => () => {} },
     onDecision: (outcome) => {
       if (outcome.ok) return;
       process.stderr.write(`refused ${outcome.code}: ${outcome.detail}\n`);

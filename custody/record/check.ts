@@ -22,6 +22,8 @@ export interface RecordFacts {
   /** Milliseconds since the epoch. */
   readonly now: number;
   readonly isRevoked?: (svid: VerifiedSvid) => boolean;
+  /** Has a pinned attester stated that this certificate was issued to that identity? */
+  readonly isLogged?: (svid: VerifiedSvid) => boolean;
   /** When this process began to receive, milliseconds: it remembers nothing from before. */
   readonly receiverStart?: number;
   readonly self?: SpiffeId;
@@ -57,6 +59,7 @@ export function checkRecord(
 ): Outcome<CheckedRecord, RecordCode> {
   const refused = firstRefusal(
     () => checkNotRevoked(facts),
+    () => checkLogged(facts),
     () => checkSignature(record, facts.svid, facts.batches),
     () => checkSvidTime(facts.svid, facts.now / 1000),
     () => checkFreshness(record, facts.now, facts.receiverStart),
@@ -90,6 +93,15 @@ function checkNotRevoked({ svid, isRevoked }: RecordFacts): Verdict {
   return PASSED;
 }
 
+/**
+ * Before the signature: whoever has the authority's key signs for anybody, so that a signature under
+ * a certificate that is not logged names nobody.
+ */
+function checkLogged({ svid, isLogged }: RecordFacts): Verdict {
+  if (isLogged === undefined || isLogged(svid)) return PASSED;
+  return refuse('RECORD_SVID_NOT_LOGGED', `a certificate of ${svid.id} is not stated as issued`);
+}
+
 /** Certificate named, key of the right type, signature, and the signer is the claimed sender. */
 export function checkSignature(
   record: ParsedRecord,
@@ -99,14 +111,15 @@ export function checkSignature(
   if (record.thumbprint !== svid.thumbprint) {
     return refuse('RECORD_CHAIN_MISMATCH', 'x5t#S256 names another certificate');
   }
-  const { batch } = record;
-  if (batch !== undefined && !isInBatch(record.signingInput, batch)) {
+  const { batch, thumbprint, signature } = record;
+  const inclusion = batch && batches?.find(batch.jws)?.inclusion;
+  if (batch !== undefined && !isInBatch(record.signingInput, batch, inclusion)) {
     return refuse('RECORD_SIGNATURE_INVALID', 'the signed batch does not hold this record');
   }
   // What a batch was signed with is not looked up again: reading a key costs as much as a path.
   const refused = batch && batches?.has(batch.jws) ? PASSED : checkKey(record, svid);
   if (!refused.ok) return refused;
-  if (batch !== undefined) batches?.add(batch.jws);
+  if (batch !== undefined) batches?.add(batch.jws, { batch, thumbprint, signature });
   if (record.claims.iss !== svid.id) {
     return refuse(
       'RECORD_ISSUER_MISMATCH',

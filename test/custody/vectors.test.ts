@@ -79,6 +79,7 @@ describe('vectors: the folder', () => {
     const elsewhere = new Set([
       'RECORD_KEY_INVALID',
       'RECORD_SVID_REVOKED',
+      'RECORD_SVID_NOT_LOGGED',
       'RECORD_SVID_NOT_VALID',
       'RECORD_KIND_NOT_ALLOWED',
       'RECORD_REPLAY_CACHE_FULL',

@@ -14,7 +14,6 @@ import { ensureStreams } from '#bus/streams.ts';
 import { createLedger, type Ledger } from '#custody/ledger/ledger.ts';
 import type { Outcome } from '#identity/outcome.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
-import type { VerifiedSvid } from '#identity/svid.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { startBroker, type TestBroker } from './nats.ts';
 import {
@@ -148,6 +147,8 @@ export async function startSwarm(
     readonly federated?: readonly TestCa[];
     readonly members?: readonly Member[];
     readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
+    /** Which certificates the gate believes; default: all that the CA signed and nobody revoked. */
+    readonly standing?: GateOptions['standing'];
     /** In the place of the permissions that the members have. */
     readonly grants?: Pick<GateOptions, 'permissions' | 'malformed'>;
   } = {},
@@ -168,6 +169,10 @@ export async function startSwarm(
     if (granted !== undefined) permissions.set(member.id, granted);
   }
   const revoked = new Set<SpiffeId>();
+  const everything: GateOptions['standing'] = {
+    judge: ({ id }) => (revoked.has(id) ? 'revoked' : 'standing'),
+    watch: () => () => {},
+  };
   const source: TestSwarm['source'] = async (member, leaf, issuer = ca) =>
     testSource(await issuer.issue(member.id, leaf), bundles);
   const connection: TestSwarm['connection'] = (from) => ({
@@ -185,7 +190,7 @@ export async function startSwarm(
       issuer: nkeyFromSeed('account', broker.issuerSeed),
       member: (id) => directory.byId(id),
       ...(options.grants ?? { permissions: (id) => permissions.get(id) }),
-      isRevoked: (svid: VerifiedSvid) => revoked.has(svid.id),
+      standing: options.standing ?? everything,
       onDecision: (outcome) => decisions.push(outcome),
     });
   };

@@ -28,6 +28,8 @@ function readRecord({ headers }: DoorMessage): Outcome<ParsedRecord, RecordCode>
  * be if it trusted its broker.
  */
 export const createDoor = (({ directory }) => ({
+  // Nothing is asked of a certificate, so there is nothing to wait for.
+  awaits: () => undefined,
   channel: (expected: ChannelOptions): Channel => ({
     check: (message: DoorMessage): DoorVerdict => {
       const { subject, reply, data } = message;

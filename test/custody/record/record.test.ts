@@ -125,6 +125,16 @@ describe('checks that need a state of the receiver', () => {
     });
   });
 
+  it('refuses an SVID that is not stated as issued, before it looks at the signature', () => {
+    const record = parsed(swarm.signer('sensor').sign(reading()));
+    const isLogged: RecordFacts['isLogged'] = ({ thumbprint }) => thumbprint === record.thumbprint;
+    expect(checkRecord(record, facts({ isLogged })).ok).toBe(true);
+    const broken = { ...record, signature: Buffer.alloc(64) };
+    expect(checkRecord(broken, facts({ isLogged: () => false }))).toMatchObject({
+      code: 'RECORD_SVID_NOT_LOGGED',
+    });
+  });
+
   it('refuses a cached SVID 5 s after its end, and not before that', async () => {
     const clock = testClock();
     const end = new Date(Math.floor(clock() / 1000) * 1000 + 2000);
