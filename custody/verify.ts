@@ -39,6 +39,8 @@ export interface Hop {
   readonly code?: LedgerCode | EvidenceCode | NoteCode;
   /** What it says; absent when it cannot be read. Believe it only with a good verdict. */
   readonly claims?: RecordClaims;
+  /** In an evidence file: when witnesses first saw the ledger that holds it, seconds. */
+  readonly witnessed?: number;
 }
 
 /** An action and all that led to it. */

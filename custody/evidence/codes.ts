@@ -29,6 +29,7 @@ export const EVIDENCE_CODES = {
   EVIDENCE_WITNESSED_LATE: later(
     'The record was first witnessed when its certificate had ended: a stolen key could have made it.',
   ),
+  EVIDENCE_UNPINNED: later('Nothing is pinned that could vouch for the ledger.'),
   EVIDENCE_NOT_MEMBER: later('The sender is not among the members that the reader pinned.'),
   TRUST_INVALID: forged('The file does not say whom to trust, or says it wrongly.'),
 } as const satisfies Readonly<Record<string, CodeEntry>>;

@@ -1,8 +1,9 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import {
+  type Checkpoint,
   type LogPolicy,
   openCheckpoint,
-  type SignedCheckpoint,
+  parseCheckpoint,
   witnessedAt,
 } from '../log/checkpoint.ts';
 import type { NoteCode } from '../log/codes.ts';
@@ -28,21 +29,28 @@ export interface Heads {
   add(checkpoint: EvidenceCheckpoint): Outcome<WitnessedHead, HeadCode>;
   /** The head of that size, or why there is none. */
   of(size: number): Outcome<WitnessedHead, HeadCode>;
+  /** What the file says is the root of that size; whoever says so. */
+  rootOf(size: number): Uint8Array | undefined;
   latest(): WitnessedHead | undefined;
 }
 
-/** Follows the heads of one log through a file, under the keys in force at each size. */
-export function createHeads(pinned: LogPolicy): Heads {
-  const policies: Rollover[] = [{ from: 0, policy: pinned }];
+/**
+ * Follows the heads of one log through a file, under the keys in force at each size. Where nothing
+ * is pinned nothing is believed, and what contradicts itself is found all the same.
+ */
+export function createHeads(pinned: LogPolicy | undefined): Heads {
+  const policies: Rollover[] = pinned === undefined ? [] : [{ from: 0, policy: pinned }];
   const heads = new Map<number, Outcome<WitnessedHead, HeadCode>>();
-  let last: SignedCheckpoint | undefined;
+  const roots = new Map<number, Uint8Array>();
+  let last: Checkpoint | undefined;
   let latest: WitnessedHead | undefined;
 
-  const policyAt = (size: number): LogPolicy =>
+  const policyAt = (size: number): LogPolicy | undefined =>
     policies.findLast(({ from }) => from <= size)?.policy ?? pinned;
+  const unpinned = () => refuse('EVIDENCE_UNPINNED' as const, 'no key of the ledger is pinned');
 
   /** From one head of the file to the next: order, and one history. */
-  function checkStep(next: SignedCheckpoint, path: readonly Uint8Array[]) {
+  function checkStep(next: Checkpoint, path: readonly Uint8Array[]) {
     if (last === undefined) {
       if (path.length === 0) return undefined;
       return refuse('EVIDENCE_ORDER' as const, 'the first checkpoint follows from none');
@@ -62,25 +70,36 @@ export function createHeads(pinned: LogPolicy): Heads {
     return fork(proven ? `${from} have different pasts` : `${from} are not shown to be of one log`);
   }
 
+  /** Takes a head as the next one of the log; or what is wrong with that. */
+  function follow(head: Checkpoint, { consistency }: EvidenceCheckpoint) {
+    const wrong = checkStep(head, consistency);
+    if (wrong !== undefined) return wrong;
+    last = head;
+    roots.set(head.size, head.root);
+    return undefined;
+  }
+
   function open(checkpoint: EvidenceCheckpoint, size: number): Outcome<WitnessedHead, HeadCode> {
     const policy = policyAt(size);
+    if (policy === undefined) {
+      const read = readHead(checkpoint.note);
+      return read.ok ? (follow(read.value, checkpoint) ?? unpinned()) : read;
+    }
     const opened = openCheckpoint(checkpoint.note, policy);
     if (!opened.ok) return opened;
-    const step = checkStep(opened.value, checkpoint.consistency);
-    if (step !== undefined) return step;
-    last = opened.value;
     const time = witnessedAt(opened.value, policy.quorum);
-    if (!time.ok) return time;
-    const { root } = opened.value;
-    return accept({ size, root, time: time.value });
+    const refused = follow(opened.value, checkpoint) ?? time;
+    if (!refused.ok) return refused;
+    return accept({ size, root: opened.value.root, time: refused.value });
   }
 
   return {
     rollover(note) {
       const before = policies.at(-1);
-      const opened = openRollover(note, before?.policy ?? pinned);
+      if (before === undefined) return unpinned();
+      const opened = openRollover(note, before.policy);
       if (!opened.ok) return opened;
-      if (opened.value.from <= (before?.from ?? 0)) {
+      if (opened.value.from <= before.from) {
         return refuse('EVIDENCE_ORDER', 'a change of keys is not after the one before it');
       }
       policies.push(opened.value);
@@ -99,6 +118,13 @@ export function createHeads(pinned: LogPolicy): Heads {
     of: (size) =>
       heads.get(size) ??
       refuse('EVIDENCE_CHECKPOINT_MISSING', `there is no checkpoint of ${size} entries`),
+    rootOf: (size) => roots.get(size),
     latest: () => latest,
   };
+}
+
+/** A head by its text alone. */
+function readHead(given: string): Outcome<Checkpoint, HeadCode> {
+  const note = parseNote(given);
+  return note.ok ? parseCheckpoint(note.value.text) : note;
 }

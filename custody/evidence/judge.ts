@@ -7,12 +7,14 @@ import { leafHash } from '../log/hash.ts';
 import { createInclusionRun } from '../log/inclusion-run.ts';
 import { createBatchCache } from '../record/batch.ts';
 import { checkPayload, checkSignature, checkSvidTime, SKEW_SECONDS } from '../record/check.ts';
-import { type ParsedRecord, parseRecord } from '../record/parse.ts';
+import type { ParsedRecord } from '../record/parse.ts';
 import { createSvidCache, type SvidCache } from '../svid-cache.ts';
+import type { Ahead } from './ahead.ts';
+import { claimedSvid } from './claimed.ts';
 import type { EvidenceEntry } from './format.ts';
 import type { Heads, WitnessedHead } from './heads.ts';
 import { bundlesAt, rootChanges, type Trust } from './trust.ts';
-import type { FaultCode } from './verdict.ts';
+import { type FaultCode, verdictOf } from './verdict.ts';
 
 /** A key may have been stolen after its SVID ended; what is witnessed later proves nothing. */
 export const LATEST_AFTER_END_SECONDS = 10;
@@ -43,23 +45,33 @@ export interface Judged {
 const MAX_CHAINS = 16_384;
 
 /** Judges entries one by one; what it keeps between them is chains and what they verified to. */
-export function createJudge(trust: Trust, heads: Heads): Judge {
+export function createJudge(trust: Trust | undefined, heads: Heads, ahead: Ahead): Judge {
   const chains = new Map<string, readonly Uint8Array[]>();
-  const changes = rootChanges(trust.roots);
+  const roots = trust?.roots ?? [];
+  const changes = rootChanges(roots);
   const epochs = new Map<number, SvidCache>();
+  const claims = new WeakMap<Uint8Array, VerifiedSvid>();
   const batches = createBatchCache();
   const inclusion = createInclusionRun();
-  const members = trust.members && new Set(trust.members);
+  const members = trust?.members && new Set(trust.members);
 
   /** Verified chains, per period in which the same roots are in force. */
   function svidsAt(time: number): SvidCache {
     const epoch = changes.filter((change) => change <= time).length;
     const known = epochs.get(epoch);
     if (known !== undefined) return known;
-    const bundles = bundlesAt(trust.roots, time);
+    const bundles = bundlesAt(roots, time);
     const cache = createSvidCache({ verify: (chain, at) => verifyX509Svid(chain, bundles, at) });
     epochs.set(epoch, cache);
     return cache;
+  }
+
+  function claimed({ thumbprint }: ParsedRecord): VerifiedSvid | undefined {
+    const [leaf] = chains.get(thumbprint) ?? [];
+    if (leaf === undefined) return undefined;
+    const svid = claims.get(leaf) ?? claimedSvid(leaf);
+    if (svid !== undefined) claims.set(leaf, svid);
+    return svid;
   }
 
   function check(
@@ -68,15 +80,25 @@ export function createJudge(trust: Trust, heads: Heads): Judge {
     svid: Verdict<VerifiedSvid>,
     head: Verdict<WitnessedHead>,
   ): Verdict {
-    if (!svid.ok) return svid;
     const { claims } = record;
-    const authentic = firstRefusal(
-      () => checkSignature(record, svid.value, batches),
-      () => checkSvidTime(svid.value, claims.iat),
-      () => (entry.opened === undefined ? accept(undefined) : checkPayload(record, entry.opened)),
+    const believed = svid.ok ? svid.value : claimed(record);
+    const refused = [
+      ...(believed === undefined
+        ? []
+        : [
+            () => checkSignature(record, believed, batches),
+            () => checkSvidTime(believed, claims.iat),
+          ]),
+      () => checkPayload(record, entry.opened ?? {}),
       () => checkSubmitter(entry.leaf, record),
       () => head,
-    );
+    ];
+    // Whom nothing is pinned for is not believed, and may contradict itself nevertheless.
+    if (!svid.ok) {
+      if (verdictOf(svid) === 'forged') return svid;
+      return firstRefusal(...refused.map((check) => () => onlyForged(check()))) ?? svid;
+    }
+    const authentic = firstRefusal(...refused);
     if (authentic !== undefined) return authentic;
     if (!head.ok) return head;
     if (members !== undefined && !members.has(claims.iss)) {
@@ -95,13 +117,15 @@ export function createJudge(trust: Trust, heads: Heads): Judge {
     },
     judgeEntry({ leaf, size, path }) {
       const head = heads.of(size);
-      if (!head.ok) return head;
+      const root = heads.rootOf(size);
+      // Also in a head that too few stand behind: what is not even in that one is forged.
+      if (root === undefined || (!head.ok && verdictOf(head) === 'forged')) return head;
       const claim = { leaf: leafHash(leafText(leaf)), index: leaf.index, size, path };
-      if (inclusion.verify(claim, head.value.root)) return head;
+      if (inclusion.verify(claim, root)) return head;
       return refuse('EVIDENCE_NOT_IN_LEDGER', `entry ${leaf.index} is not in the witnessed ledger`);
     },
     judgeRecord(entry, leaf, head) {
-      const parsed = parseRecord(leaf.jws);
+      const parsed = ahead.read(leaf);
       if (!parsed.ok) return { verdict: parsed };
       const record = parsed.value;
       const { iat } = record.claims;
@@ -128,6 +152,11 @@ function firstRefusal(...checks: readonly (() => Verdict<unknown>)[]) {
     if (!verdict.ok) return verdict;
   }
   return undefined;
+}
+
+/** What is only missing does not count here. */
+function onlyForged(verdict: Verdict<unknown>): Verdict<unknown> {
+  return verdict.ok || verdictOf(verdict) === 'forged' ? verdict : accept(undefined);
 }
 
 /** The ledger lets nobody enter another's record; an entry that says so is the ledger's lie. */

@@ -16,12 +16,19 @@ interface Kept {
   /** Everything it says, for the first thousands: whoever shows a tree wants it. */
   readonly full: RecordClaims | undefined;
   readonly withheld: boolean;
+  readonly witnessed: number | undefined;
   fault: Fault | undefined;
 }
 
+export interface HowKept {
+  /** What an action's causes are walked and shown by is kept as well. */
+  readonly ancestry: boolean;
+  /** Trusted time of the checkpoint that holds it, seconds. */
+  readonly witnessed: number | undefined;
+}
+
 export interface Records {
-  /** With `ancestry`, what an action's causes are walked and shown by is kept as well. */
-  add(entry: EvidenceEntry, judged: Judged, ancestry: boolean): void;
+  add(entry: EvidenceEntry, judged: Judged, how: HowKept): void;
   /** A second record under a number: it spoils the first, for nobody can say which one was meant. */
   addTwin(judged: Judged): void;
   finish(
@@ -90,8 +97,9 @@ export function createRecords(): Records {
       });
   }
 
-  function add(entry: EvidenceEntry, { record, verdict }: Judged, ancestry: boolean): void {
+  function add(entry: EvidenceEntry, { record, verdict }: Judged, how: HowKept): void {
     const { id, leaf } = entry;
+    const { ancestry, witnessed } = how;
     if (id === undefined) return;
     if (kept.has(id)) {
       const detail = `the record of entry ${leaf.index} stands in another one too`;
@@ -111,6 +119,7 @@ export function createRecords(): Records {
       },
       full: ancestry && kept.size < MAX_FULL ? claims : undefined,
       withheld: entry.opened === undefined,
+      witnessed,
       fault: undefined,
     });
     if (!verdict.ok) spoil(id, verdict);
@@ -137,9 +146,14 @@ export function createRecords(): Records {
       const reason = 'the record is missing';
       return { id, verdict: 'unverifiable', code: 'EVIDENCE_RECORD_MISSING', reason };
     }
-    const { fault, full } = record;
-    const said = fault && { code: fault.code as Hop['code'] & string, reason: fault.detail };
-    return { id, verdict: verdictOfKept(record), ...(full && { claims: full }), ...said };
+    const { fault, full, witnessed } = record;
+    return {
+      id,
+      verdict: verdictOfKept(record),
+      ...(full && { claims: full }),
+      ...(witnessed !== undefined && { witnessed }),
+      ...(fault && { code: fault.code as Hop['code'] & string, reason: fault.detail }),
+    };
   }
 
   /** The action first, then breadth first; every record once, also those that are missing. */

@@ -31,6 +31,14 @@ export const EXIT_CODES: Readonly<Record<Overall, number>> = {
   malformed: 4,
 };
 
+/** What a reader would have to pin. All of it is the file's own word: it proves nothing. */
+export interface Asks {
+  readonly origin: string;
+  /** Names in the signature lines of the checkpoints: the log's and its witnesses'. */
+  readonly signers: readonly string[];
+  readonly trustDomains: readonly string[];
+}
+
 export interface EvidenceVerdict {
   readonly overall: Overall;
   /** What was asked for and all that led to it; absent in a bulk export. */
@@ -46,6 +54,8 @@ export interface EvidenceVerdict {
   readonly entries: { readonly count: number; readonly from: number; readonly to: number };
   /** Of the largest checkpoint that the quorum cosigned: size, trusted time (seconds). */
   readonly witnessed?: { readonly size: number; readonly time: number };
+  /** Without a trust file: by whose keys and roots the file would have to be judged, as it says. */
+  readonly asks?: Asks;
   /** What is beside the records, proven to be in the ledger. */
   readonly beside: Readonly<Record<'refusal' | 'equivocation' | 'statement', number>>;
 }

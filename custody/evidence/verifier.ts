@@ -1,9 +1,13 @@
 import type { Refused } from '#identity/outcome.ts';
+import { isRollover } from '../log/rollover.ts';
 import { openStatement, statementKind } from '../log/statement.ts';
+import { isStatementKind } from '../log/statement-kinds.ts';
+import { createAhead } from './ahead.ts';
+import { createAskList } from './asks.ts';
 import type { EvidenceEntry, EvidenceHeader, EvidencePart } from './format.ts';
 import { createHeads } from './heads.ts';
 import { createIssuances } from './issuances.ts';
-import { createJudge } from './judge.ts';
+import { createJudge, type Judged } from './judge.ts';
 import { createRecords } from './records.ts';
 import type { Trust } from './trust.ts';
 import {
@@ -15,6 +19,11 @@ import {
 } from './verdict.ts';
 
 export interface EvidenceVerifier {
+  /**
+   * Begins to verify the signatures in these parts on other threads; to be added when it resolves.
+   * Without it they are verified when they are added.
+   */
+  ahead(parts: readonly EvidencePart[]): Promise<void>;
   /** The parts of a file in its order, the header first. */
   add(part: EvidencePart): void;
   /** The file cannot be read further. */
@@ -24,11 +33,16 @@ export interface EvidenceVerifier {
 
 const MAX_FAULTS = 100;
 
-/** Takes a file part by part and keeps of each entry only what others are compared with. */
-export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
-  const heads = createHeads(trust.log);
-  const judge = createJudge(trust, heads);
-  const issuances = createIssuances(trust.issuance);
+/**
+ * Takes a file part by part and keeps of each entry only what others are compared with. Without
+ * trust nothing is proven, and what contradicts itself is forged all the same.
+ */
+export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
+  const heads = createHeads(trust?.log);
+  const ahead = createAhead();
+  const judge = createJudge(trust, heads, ahead);
+  const issuances = createIssuances(trust?.issuance);
+  const asks = createAskList();
   const records = createRecords();
   const faults: Fault[] = [];
   const beside = { refusal: 0, equivocation: 0, statement: 0 };
@@ -40,6 +54,8 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
   let next = 0;
 
   const fault = ({ code, detail }: Refused<FaultCode>, index?: number): void => {
+    // Said once for the whole file.
+    if (code === 'EVIDENCE_UNPINNED' && faults.some((one) => one.code === code)) return;
     faults.push({ code, detail, ...(index !== undefined && { index }) });
   };
   const gap = (begin: number, end: number): void => {
@@ -50,7 +66,7 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
   function addHeader(given: EvidenceHeader): void {
     header = given;
     next = given.range?.from ?? 0;
-    if (given.origin === trust.log.origin) return;
+    if (trust === undefined || given.origin === trust.log.origin) return;
     const detail = 'the evidence is of another ledger than the one pinned';
     faults.push({ code: 'EVIDENCE_ORIGIN_MISMATCH', detail });
   }
@@ -65,14 +81,25 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
     count += 1;
   }
 
-  /** Kinds that are not read here prove nothing, and accuse nobody. */
+  /** Kinds that this version does not know prove nothing, and accuse nobody. */
   function addStatement(note: string, index: number, proven: boolean): void {
+    if (isRollover(note)) return;
     const kind = statementKind(note);
-    if (kind !== undefined && kind !== 'issuance' && kind !== 'revocation') return;
-    const { keys, required } = trust.issuance ?? { keys: [], required: 0 };
+    if (kind !== undefined && !isStatementKind(kind)) return;
+    const { keys, required } = trust?.issuance ?? { keys: [], required: 0 };
     const statement = openStatement(note, keys, required);
     if (!statement.ok) fault(statement, index);
     else if (proven) issuances.add(statement.value, index);
+  }
+
+  function addRecord(
+    entry: EvidenceEntry,
+    judged: Judged,
+    head: ReturnType<typeof judge.judgeEntry>,
+  ): void {
+    if (trust === undefined && judged.record !== undefined) asks.record(judged.record.claims);
+    const witnessed = head.ok ? head.value.time : undefined;
+    records.add(entry, judged, { ancestry: header?.action !== undefined, witnessed });
   }
 
   function addEntry(entry: EvidenceEntry): void {
@@ -81,7 +108,7 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
     const head = judge.judgeEntry(entry);
     switch (leaf.type) {
       case 'record':
-        records.add(entry, judge.judgeRecord(entry, leaf, head), header?.action !== undefined);
+        addRecord(entry, judge.judgeRecord(entry, leaf, head), head);
         return;
       case 'equivocation': {
         const judged = judge.judgeRecord(entry, leaf, head);
@@ -102,13 +129,15 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
   }
 
   return {
+    ahead: (parts) => ahead.begin(parts),
     add(part) {
       if (part.kind === 'header') addHeader(part.header);
       else if (part.kind === 'chain') judge.addChain(part.chain);
       else if (part.kind === 'entry') addEntry(part.entry);
       else {
-        const added =
-          part.kind === 'rollover' ? heads.rollover(part.note) : heads.add(part.checkpoint);
+        const isHead = part.kind === 'checkpoint';
+        if (trust === undefined && isHead) asks.checkpoint(part.checkpoint.note);
+        const added = isHead ? heads.add(part.checkpoint) : heads.rollover(part.note);
         if (!added.ok) fault(added);
       }
     },
@@ -132,6 +161,7 @@ export function createEvidenceVerifier(trust: Trust): EvidenceVerifier {
         faults: all.slice(0, MAX_FAULTS),
         faultCount: all.length,
         entries: { count, from, to: count === 0 ? from : next },
+        ...(trust === undefined && header !== undefined && { asks: asks.of(header.origin) }),
         ...(witnessed && { witnessed: { size: witnessed.size, time: witnessed.time } }),
         beside,
       };

@@ -1,4 +1,5 @@
 import { refuse } from '#identity/outcome.ts';
+import type { EvidencePart } from './format.ts';
 import { evidenceLines, parseEvidenceLine } from './parse.ts';
 import type { Trust } from './trust.ts';
 import type { EvidenceVerdict } from './verdict.ts';
@@ -11,7 +12,7 @@ const MAX_BYTES = 67_108_864;
  * Judges an evidence file by what its reader pinned, and by nothing else: no network, no swarm, no
  * state, no "now". Any bytes may come. For files that are too large to hold, see `verifyChunks`.
  */
-export function verifyEvidence(bytes: Uint8Array, trust: Trust): EvidenceVerdict {
+export function verifyEvidence(bytes: Uint8Array, trust?: Trust): EvidenceVerdict {
   const verifier = createEvidenceVerifier(trust);
   if (bytes.length > MAX_BYTES) {
     verifier.malformed(
@@ -30,17 +31,49 @@ export function verifyEvidence(bytes: Uint8Array, trust: Trust): EvidenceVerdict
   return verifier.finish();
 }
 
-/** As `verifyEvidence`, with no more in memory than a line and what entries have in common. */
+/** Parts whose signatures are verified on other threads while the next ones are read. */
+const GROUP = 256;
+
+/**
+ * As `verifyEvidence`, with no more in memory than a few hundred lines and what entries have in
+ * common. `each` is shown every part in order, before it is judged: what it says is unproven.
+ */
 export async function verifyChunks(
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  trust: Trust,
+  trust?: Trust,
+  each: (part: EvidencePart) => void = () => {},
 ): Promise<EvidenceVerdict> {
   const verifier = createEvidenceVerifier(trust);
+  let group: EvidencePart[] = [];
+  let waiting = { parts: [] as EvidencePart[], ready: Promise.resolve() };
+
+  /** The group before this one is judged while this one's signatures are on their way. */
+  async function turn(): Promise<void> {
+    const { parts, ready } = waiting;
+    waiting = { parts: group, ready: verifier.ahead(group) };
+    group = [];
+    await ready;
+    for (const part of parts) verifier.add(part);
+  }
+
   let first = true;
   for await (const line of evidenceLines(chunks)) {
-    if (!take(verifier, line, first)) break;
+    const parts = parseEvidenceLine(line, first);
     first = false;
+    if (!parts.ok) {
+      await turn();
+      await turn();
+      verifier.malformed(parts);
+      return verifier.finish();
+    }
+    for (const part of parts.value) {
+      each(part);
+      group.push(part);
+      if (group.length >= GROUP) await turn();
+    }
   }
+  await turn();
+  await turn();
   if (first) take(verifier, '', true);
   return verifier.finish();
 }

@@ -131,7 +131,8 @@ const MEMBERS: { readonly [K in StatementKind]: Readonly<Record<string, Check>> 
   bundle: { domain: line, sequence: count, digest: is256Bits },
 };
 
-function isKind(kind: string): kind is StatementKind {
+/** Whether this version knows statements of that kind. */
+export function isStatementKind(kind: string): kind is StatementKind {
   return Object.hasOwn(MEMBERS, kind);
 }
 
@@ -140,7 +141,7 @@ export function parseStatementClaims(
   kind: string,
   claims: Readonly<Record<string, unknown>>,
 ): Statement | undefined {
-  if (!isKind(kind)) return undefined;
+  if (!isStatementKind(kind)) return undefined;
   const members = Object.entries(MEMBERS[kind]);
   if (Object.keys(claims).length !== members.length) return undefined;
   if (!members.every(([name, check]) => check(claims[name]))) return undefined;

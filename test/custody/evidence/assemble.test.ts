@@ -5,7 +5,6 @@ import type { Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
 import { evidenceParts } from '#custody/evidence/write.ts';
 import type { RecordEntry } from '#custody/ledger/entry.ts';
-import { formatNote } from '#custody/log/note.ts';
 import { signRollover } from '#custody/log/rollover.ts';
 import { signStatement } from '#custody/log/statement.ts';
 import { parseRecord } from '#custody/record/parse.ts';
@@ -75,16 +74,15 @@ function issuance(name: Name): string {
   );
 }
 
-/** A statement about the whole swarm, of a kind that the verifier does not read. */
-function general(kind: string, claims: string): string {
-  const body = `custody-statement/v1\n${kind}\n${claims}\n`;
-  return formatNote({ text: body, signatures: [attester.sign(body)] });
-}
+const policyStatement = (revision: string): string => {
+  const [digest, data] = ['a'.repeat(64), 'b'.repeat(64)];
+  return signStatement({ kind: 'policy', revision, digest, data, from: 1 }, [attester]);
+};
 
 /** Two readings, of which one led to an act, which was answered; everything issued before. */
 async function createStoryLedger() {
   const made = createEvidenceLedger(swarm);
-  made.state(general('policy', '{"revision":"one"}'));
+  made.state(policyStatement('one'));
   for (const name of ['sensor', 'analyzer', 'action', 'mcp', 'llm'] as const) {
     made.state(issuance(name));
   }
@@ -97,10 +95,10 @@ async function createStoryLedger() {
   swarm.clock.advance(1000);
   const finding = story.finding([read.id]);
   await made.submit(finding, 'finding');
-  made.state(general('policy', '{"revision":"two"}'));
+  made.state(policyStatement('two'));
   const act = story.act([finding.id]);
   await made.submit(act, 'act');
-  made.state(general('policy', '{"revision":"three"}'));
+  made.state(policyStatement('three'));
   const answer = swarm.signer('mcp').sign({
     aud: [act.claims.iss],
     sbj: '_INBOX.action-action-1.service-mcp',

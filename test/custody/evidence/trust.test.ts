@@ -249,9 +249,9 @@ describe('certificates that the ledger shows as issued', () => {
     expect(judge(text, bootstrap).overall).toBe('proven');
   });
 
-  it('may stand beside statements of kinds that are not read here, and nothing that is none', async () => {
+  it('may stand beside statements of kinds that are not known, and nothing that is none', async () => {
     const made = createEvidenceLedger(swarm);
-    const text = 'custody-statement/v1\npolicy\n{"digest":"x"}\n';
+    const text = 'custody-statement/v1\nweather\n{"digest":"x"}\n';
     const [signer] = issuers;
     if (signer === undefined) return;
     made.state(formatNote({ text, signatures: [signer.sign(text)] }));
@@ -261,6 +261,20 @@ describe('certificates that the ledger shows as issued', () => {
     none.state('a note of nothing');
     none.witness();
     expect(codes(judge(none.file()))).toEqual(['NOTE_MALFORMED']);
+  });
+
+  it('may stand beside statements of the rules in force, if who is pinned made them', async () => {
+    const [digest, data] = ['a'.repeat(64), 'b'.repeat(64)];
+    const policy = { kind: 'policy', revision: 'r', digest, data, from: 1 } as const;
+    for (const [signers, found] of [
+      [issuers, []],
+      [[noteSigner('stranger')], ['NOTE_UNSIGNED']],
+    ] as const) {
+      const made = createEvidenceLedger(swarm);
+      made.state(signStatement(policy, signers));
+      made.witness();
+      expect(codes(judge(made.file(), { ...trust, issuance }))).toEqual(found);
+    }
   });
 
   it('are stated in one form only', () => {
