@@ -122,16 +122,19 @@ function timeOf(entry: LedgerEntry): string {
 }
 
 function senderOf(entry: LedgerEntry): string {
+  if (entry.type === 'statement') return 'the launcher';
   return entry.type === 'refusal' ? 'the ledger' : pathOf(entry.record.claims.iss);
 }
 
 function subjectOf(entry: LedgerEntry): string {
+  if (entry.type === 'statement') return '';
   return inert(entry.type === 'refusal' ? entry.refusal.subject : entry.record.claims.sbj, 200);
 }
 
 export function entryJson(entry: LedgerEntry) {
   const base = { index: entry.index, at: new Date(entry.at).toISOString(), type: entry.type };
   if (entry.type === 'refusal') return { ...base, ...tellEntry(entry), refusal: entry.refusal };
+  if (entry.type === 'statement') return { ...base, ...tellEntry(entry), note: entry.note };
   const { id, claims, jws } = entry.record;
   const payload = entry.payload && Buffer.from(entry.payload).toString('base64');
   return { ...base, id, ...tellEntry(entry), by: claims.iss, claims, jws, payload };

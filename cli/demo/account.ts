@@ -57,7 +57,7 @@ export interface Gap {
 export function gapsIn(ledger: Pick<LedgerQueries, 'list'>): readonly Gap[] {
   const sessions = new Map<string, { iss: string; sid: string; readonly held: Set<number> }>();
   for (const entry of ledger.list(ALL)) {
-    if (entry.type === 'refusal') continue;
+    if (!('record' in entry)) continue;
     const { iss, sid, seq } = entry.record.claims;
     const key = `${iss} ${sid}`;
     const session = sessions.get(key) ?? { iss, sid, held: new Set<number>() };

@@ -4,10 +4,17 @@ import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
 import { RECORD_KINDS } from '#custody/record.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
 import { readAnswer } from './payload.ts';
+import { tellStatement } from './statements.ts';
 import { type Telling, tell } from './tell.ts';
 
 /** What `--kind` takes: the kinds of records, and what is told by their content. */
-export const ENTRY_KINDS = [...RECORD_KINDS, 'refusal', 'denial', 'equivocation'] as const;
+export const ENTRY_KINDS = [
+  ...RECORD_KINDS,
+  'refusal',
+  'denial',
+  'equivocation',
+  'statement',
+] as const;
 export type EntryKind = (typeof ENTRY_KINDS)[number];
 
 /** A refusal at a door, a gate, the Workload API (an `ack` record), or by the ledger itself. */
@@ -34,13 +41,13 @@ export function isAgentAct(entry: LedgerEntry): entry is RecordEntry {
 export function isKind(entry: LedgerEntry, kind: EntryKind): boolean {
   if (kind === 'refusal') return refusalOf(entry) !== undefined;
   if (kind === 'denial') return isDenial(entry);
-  if (kind === 'equivocation') return entry.type === 'equivocation';
+  if (kind === 'equivocation' || kind === 'statement') return entry.type === kind;
   return entry.type === 'record' && entry.record.claims.knd === kind;
 }
 
 /** How a person names an entry: the start of the record's id, or `@index` where there is none. */
 export function entryName(entry: LedgerEntry, length = 8): string {
-  return entry.type === 'refusal' ? `@${entry.index}` : entry.record.id.slice(0, length);
+  return 'record' in entry ? entry.record.id.slice(0, length) : `@${entry.index}`;
 }
 
 export function tellEntry(entry: LedgerEntry): Telling {
@@ -49,6 +56,7 @@ export function tellEntry(entry: LedgerEntry): Telling {
     const text = `${code} by ${by}${count > 1 ? `, ${count} times` : ''}`;
     return { what: 'refusal', text: inert(text, 300) };
   }
+  if (entry.type === 'statement') return tellStatement(entry.note);
   if (entry.type === 'equivocation') {
     return { what: 'equivocation', text: `seq ${entry.record.claims.seq} signed twice` };
   }

@@ -7,7 +7,7 @@ import type { RuleLocation } from '#policy/compile.ts';
 import { UserError } from '../output.ts';
 import type { SwarmClient, SwarmTrust } from './client.ts';
 import { type CodeMeaning, meaningOf } from './codes.ts';
-import { entryName, refusalOf } from './entries.ts';
+import { entryName, refusalOf, tellEntry } from './entries.ts';
 import { findRecord } from './find.ts';
 import { type Failure, failureOf, readAnswer } from './payload.ts';
 import { tell } from './tell.ts';
@@ -57,7 +57,7 @@ const MAX_ENTRIES = 100_000;
 export async function explain(client: SwarmClient, given: string): Promise<Explanation> {
   const entry = given === 'last' ? await lastRefusal(client) : await named(client, given);
   const refusal = refusalOf(entry);
-  if (refusal !== undefined && entry.type !== 'equivocation') {
+  if (refusal !== undefined && (entry.type === 'record' || entry.type === 'refusal')) {
     return refusalStory(client, entry, refusal);
   }
   if (entry.type === 'record') {
@@ -66,13 +66,16 @@ export async function explain(client: SwarmClient, given: string): Promise<Expla
     if (knd === 'act' || knd === 'tool.call')
       return decisionStory(client, await answerTo(client, entry));
   }
-  const { what } = entry.type === 'record' ? tell(entry.record.claims, entry.payload) : entryWhat;
+  const see = 'record' in entry ? `; see 'swarmproof custody show ${entryName(entry)}'` : '';
   throw new UserError(
-    `${entryName(entry)} is a ${what}: nothing was refused, and policy was asked nothing; see 'swarmproof custody show ${entryName(entry)}'`,
+    `${entryName(entry)} is a ${whatOf(entry)}: nothing was refused, and policy was asked nothing${see}`,
   );
 }
 
-const entryWhat = { what: 'proof of two records under one number' };
+function whatOf(entry: LedgerEntry): string {
+  if (entry.type === 'equivocation') return 'proof of two records under one number';
+  return entry.type === 'statement' ? 'statement of the launcher' : tellEntry(entry).what;
+}
 
 async function lastRefusal(client: SwarmClient): Promise<LedgerEntry> {
   const [refusals, denials] = await Promise.all([

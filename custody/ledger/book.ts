@@ -1,7 +1,8 @@
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { parseAck, type RefusalPayload } from '../ack.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
-import { type LedgerEntry, ownEntry, type RecordEntry } from './entry.ts';
+import { createEnteredCertificates, type EnteredCertificates } from './certificates.ts';
+import { type LedgerEntry, ownEntry, type RecordEntry, type StatementEntry } from './entry.ts';
 
 /**
  * The ledger's indexes, all derived from the entries: adding the same entries in the same order
@@ -22,6 +23,9 @@ export interface Book {
   /** `acker sender sid` → the furthest acknowledgement. */
   readonly acks: ReadonlyMap<string, Acknowledged>;
   readonly refusals: readonly RecordedRefusal[];
+  /** Note → the entry that has it; a statement is entered once. In the order of the entries. */
+  readonly statements: ReadonlyMap<string, StatementEntry>;
+  readonly certificates: Pick<EnteredCertificates, 'judge'>;
   add(entry: LedgerEntry): void;
 }
 
@@ -58,6 +62,8 @@ export function createBook(): Book {
   const chains = new Map<string, readonly Uint8Array[]>();
   const acks = new Map<string, Acknowledged>();
   const refusals: RecordedRefusal[] = [];
+  const statements = new Map<string, StatementEntry>();
+  const certificates = createEnteredCertificates();
 
   function addRecord(entry: RecordEntry): void {
     const { id, claims } = entry.record;
@@ -96,6 +102,11 @@ export function createBook(): Book {
       refusals.push({ index: entry.index, at: entry.at, by: 'ledger', refusal: entry.refusal });
       return;
     }
+    if (entry.type === 'statement') {
+      statements.set(entry.note, entry);
+      certificates.add(entry.note);
+      return;
+    }
     if (entry.chain !== undefined) chains.set(entry.record.thumbprint, entry.chain);
     if (entry.type === 'equivocation') equivocations.add(sequenceKey(entry.record.claims));
     else addRecord(entry);
@@ -111,6 +122,8 @@ export function createBook(): Book {
     chains,
     acks,
     refusals,
+    statements,
+    certificates,
     add,
   };
 }

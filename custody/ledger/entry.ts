@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { parseSpiffeId, type SpiffeId } from '#identity/spiffe-id.ts';
 import { parseAck, type RefusalPayload } from '../ack.ts';
@@ -10,6 +11,7 @@ import {
 } from '../base64url.ts';
 import { type CanonicalValue, canonicalise, canonicalText } from '../canonical.ts';
 import type { EntryCode } from '../codes.ts';
+import { parseNote } from '../log/note.ts';
 import type { BatchPlace } from '../record/batch.ts';
 import { type ParsedRecord, parseRecord } from '../record/parse.ts';
 import type { RecordId } from '../record.ts';
@@ -48,7 +50,13 @@ export interface RefusalEntry extends EntryBase {
   readonly refusal: RefusalPayload;
 }
 
-export type LedgerEntry = RecordEntry | EquivocationEntry | RefusalEntry;
+/** What a pinned key stated: a signed note, verified before it was entered. */
+export interface StatementEntry extends EntryBase {
+  readonly type: 'statement';
+  readonly note: string;
+}
+
+export type LedgerEntry = RecordEntry | EquivocationEntry | RefusalEntry | StatementEntry;
 
 /** Not from Node's pool, whose slabs live as long as the smallest piece of them. */
 function ownBytes(bytes: Uint8Array): Uint8Array {
@@ -74,7 +82,7 @@ function ownPlace(place: BatchPlace, text: string): BatchPlace {
  * socket read, or a slice of a message's whole header: kept as it is, it keeps all of that in memory.
  */
 export function ownEntry(entry: LedgerEntry): LedgerEntry {
-  if (entry.type === 'refusal') return entry;
+  if (entry.type === 'refusal' || entry.type === 'statement') return entry;
   const { batch, signature } = entry.record;
   const jws = ownText(entry.record.jws);
   const { length } = entry.record.signingInput;
@@ -98,6 +106,8 @@ export function entryId(entry: LedgerEntry): string {
       return `equivocation.${entry.record.id}`;
     case 'refusal':
       return `refusal.${entry.index}`;
+    case 'statement':
+      return `statement.${createHash('sha256').update(entry.note).digest('base64url')}`;
     default:
       return entry satisfies never;
   }
@@ -117,6 +127,7 @@ export function encodeEntry(entry: LedgerEntry): Uint8Array {
 
 function body(entry: LedgerEntry): Readonly<Record<string, CanonicalValue>> {
   if (entry.type === 'refusal') return { refusal: { ...entry.refusal } };
+  if (entry.type === 'statement') return { note: entry.note };
   return {
     by: entry.by,
     jws: entry.record.jws,
@@ -149,6 +160,11 @@ export function decodeEntry(bytes: Uint8Array): Outcome<LedgerEntry, EntryCode> 
     const parsed = text === undefined ? undefined : parseAck(Buffer.from(text, 'utf8'));
     if (!parsed?.ok || parsed.value.type !== 'refusal') return invalid('the refusal is malformed');
     return accept({ type: 'refusal', index, at, refusal: parsed.value });
+  }
+  if (fields.type === 'statement') {
+    const { note } = fields;
+    if (typeof note !== 'string' || !parseNote(note).ok) return invalid('the note is malformed');
+    return accept({ type: 'statement', index, at, note });
   }
   const carried = decodeCarried(fields, { index, at });
   if (carried === undefined) return invalid('the record of the entry is malformed');

@@ -38,6 +38,7 @@ export function judgeRecord(subject: Case): Verdict {
   const { submission, record, svid, options } = subject;
   const { claims } = record;
   const authentic = firstRefusal(
+    () => checkIssued(subject),
     () => checkSignature(record, svid, subject.batches),
     () => checkSvidTime(svid, claims.iat),
     () => checkNotFuture(claims.iat, options.clock()),
@@ -57,6 +58,16 @@ function firstRefusal(...checks: readonly (() => Verdict)[]) {
     if (!verdict.ok) return verdict;
   }
   return undefined;
+}
+
+/** A certificate that nobody entered as issued may be one of a thief of the authority's key. */
+function checkIssued({ svid, book, options }: Case): Verdict {
+  if (options.admits === undefined) return PASSED;
+  const standing = book.certificates.judge(svid);
+  if (standing === 'standing') return PASSED;
+  return standing === 'revoked'
+    ? refuse('RECORD_SVID_REVOKED', `the certificate of ${svid.id} is revoked`)
+    : refuse('RECORD_SVID_NOT_LOGGED', `a certificate of ${svid.id} is not entered as issued`);
 }
 
 function checkNotFuture(iat: number, now: number): Verdict {

@@ -37,6 +37,7 @@ const VERSION = 1;
 export function leafOf(entry: LedgerEntry): Leaf {
   const { type, index, at } = entry;
   if (type === 'refusal') return { type, index, at, refusal: entry.refusal };
+  if (type === 'statement') return { type, index, at, note: entry.note };
   const carried = { index, at, by: entry.by, jws: entry.record.jws };
   return type === 'record' ? { type, ...carried } : { type, ...carried, other: entry.other };
 }

@@ -45,6 +45,12 @@ export interface Receipt {
   readonly duplicate: boolean;
 }
 
+export interface Entered {
+  readonly index: number;
+  /** True when it had been entered before. */
+  readonly duplicate: boolean;
+}
+
 export interface LedgerOptions {
   readonly verify: VerifyChain;
   readonly storage: LedgerStorage;
@@ -53,11 +59,18 @@ export interface LedgerOptions {
   /** Whose subject is this? Without it, the signed subject is not compared with the signer. */
   readonly senderOf?: (subject: string) => SpiffeId | undefined;
   readonly mayMake?: (sender: SpiffeId, kind: RecordKind) => boolean;
+  /**
+   * May this note be entered: a statement of a pinned key, a change of keys? Where it is given, a
+   * record is taken only under a certificate that was entered as issued; without it nothing is entered.
+   */
+  readonly admits?: (note: string) => Outcome<unknown>;
 }
 
 export interface Ledger extends LedgerQueries {
   /** Accepts or refuses one record, in the order of the calls; accepted means durable. */
   submit(submission: Submission): Promise<Outcome<Receipt, LedgerCode>>;
+  /** Enters a signed note, once; accepted means durable. */
+  enter(note: string): Promise<Outcome<Entered, LedgerCode>>;
   /** Entries from index 0 on that storage holds; what the queries show beyond is on its way. */
   durable(): number;
   /** Rebuilds the indexes from storage, before the first submission. */
@@ -133,7 +146,7 @@ export function createLedger(options: LedgerOptions): Ledger {
   }
 
   async function submit(submission: Submission): Promise<Outcome<Receipt, LedgerCode>> {
-    const parsed = parseRecord(submission.jws);
+    const parsed = parseRecord(submission.jws, batches);
     if (!parsed.ok) {
       note(submission, parsed.code, undefined, undefined);
       return parsed;
@@ -158,8 +171,28 @@ export function createLedger(options: LedgerOptions): Ledger {
     return result;
   }
 
+  async function enter(note: string): Promise<Outcome<Entered, LedgerCode>> {
+    const known = book.statements.get(note);
+    if (known !== undefined) {
+      if (known.index >= writer.durable() && !(await writer.settle())) return storageFailed();
+      return accept({ index: known.index, duplicate: true });
+    }
+    const admitted = options.admits?.(note);
+    if (admitted?.ok !== true) {
+      const why =
+        admitted === undefined ? 'nobody is pinned' : `${admitted.code}: ${admitted.detail}`;
+      return refuse('LEDGER_STATEMENT_REFUSED', why);
+    }
+    if (writer.full()) return storageFailed();
+    const index = book.entries.length;
+    const at = Math.floor(clock());
+    if (!(await writer.add({ type: 'statement', index, at, note }))) return storageFailed();
+    return accept({ index, duplicate: false });
+  }
+
   return {
     ...createQueries(book),
+    enter,
     trustChanged: () => svids.flush(),
     durable: writer.durable,
     submit,

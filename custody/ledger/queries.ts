@@ -3,7 +3,7 @@ import { checkParent } from '../parents.ts';
 import { RECORD_KINDS, type RecordId, type RecordKind } from '../record.ts';
 import type { EvidenceRecord } from '../verify.ts';
 import type { Book, RecordedRefusal } from './book.ts';
-import type { EquivocationEntry, LedgerEntry, RecordEntry } from './entry.ts';
+import type { EquivocationEntry, LedgerEntry, RecordEntry, StatementEntry } from './entry.ts';
 
 export interface ListFilter {
   /** First index to return. */
@@ -22,6 +22,7 @@ export interface LedgerCounts {
   readonly acknowledged: number;
   readonly refusals: number;
   readonly equivocations: number;
+  readonly statements: number;
 }
 
 export interface LedgerQueries {
@@ -38,6 +39,8 @@ export interface LedgerQueries {
   parentFaults(id: RecordId): readonly string[];
   refusals(since?: number): readonly RecordedRefusal[];
   equivocations(): readonly EquivocationEntry[];
+  /** What pinned keys stated, the oldest first. */
+  statements(): readonly StatementEntry[];
   /** The chain behind a thumbprint, for receivers that missed the message which carried it. */
   chain(thumbprint: string): readonly Uint8Array[] | undefined;
   counts(): LedgerCounts;
@@ -67,7 +70,7 @@ export function createQueries(book: Book): LedgerQueries {
       for (let index = Math.max(0, since); index < book.entries.length; index++) {
         const entry = book.entries[index];
         if (entry === undefined || found.length >= limit) break;
-        const claims = entry.type === 'refusal' ? undefined : entry.record.claims;
+        const claims = 'record' in entry ? entry.record.claims : undefined;
         if (kind !== undefined && claims?.knd !== kind) continue;
         if (iss !== undefined && claims?.iss !== iss) continue;
         found.push(entry);
@@ -87,6 +90,7 @@ export function createQueries(book: Book): LedgerQueries {
       });
     },
     refusals: (since = 0) => book.refusals.filter((refusal) => refusal.index >= since),
+    statements: () => [...book.statements.values()],
     equivocations: () => book.entries.filter((entry) => entry.type === 'equivocation'),
     chain: (thumbprint) => book.chains.get(thumbprint),
     counts: () => countsOf(book),
@@ -135,5 +139,6 @@ function countsOf(book: Book): LedgerCounts {
     acknowledged,
     refusals: book.refusals.reduce((sum, { refusal }) => sum + refusal.count, 0),
     equivocations: book.equivocations.size,
+    statements: book.statements.size,
   };
 }

@@ -79,5 +79,5 @@ test('a denial of another tool is not it', async () => {
 });
 
 function idOf(entry: LedgerEntry | undefined): string | undefined {
-  return entry?.type === 'refusal' ? undefined : entry?.record.id;
+  return entry !== undefined && 'record' in entry ? entry.record.id : undefined;
 }

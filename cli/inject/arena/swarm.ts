@@ -80,7 +80,7 @@ export async function swarmArena(options: SwarmArenaOptions): Promise<Arena> {
     span: string | undefined,
   ): RefusalSeen {
     const { letter: control, title } = controlOf(code);
-    const name = entry && (entry.type === 'refusal' ? `@${entry.index}` : entry.record.id);
+    const name = entry && ('record' in entry ? entry.record.id : `@${entry.index}`);
     return { code, control, title, named, afterMs, entry: name, span };
   }
 
