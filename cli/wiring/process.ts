@@ -8,6 +8,8 @@ export interface Running {
   status?(): Readonly<Record<string, unknown>>;
   /** New rules while running; a throw keeps the old ones. */
   onPolicy?(policy: { readonly bundle: string; readonly data: unknown }): Promise<void>;
+  /** The ledger's alone: a statement to be entered. Those that came before this was there come first. */
+  onStatement?(note: string): void;
 }
 
 export interface ProcessContext {
@@ -15,6 +17,29 @@ export interface ProcessContext {
   readonly report: (message: FromChild) => void;
   /** What the layers tell of this process's work goes to the supervisor as spans. */
   readonly telemetry: Telemetry;
+  /** Statements about certificates, as they come; those that came before come at once. */
+  readonly onStanding: (listener: (notes: readonly string[]) => void) => void;
+}
+
+/** What comes before it is asked for, in its order. One process has few of them at its start. */
+interface Early<T> {
+  take(value: T): void;
+  listen(listener: (value: T) => void): void;
+}
+
+function createEarly<T>(): Early<T> {
+  const early: T[] = [];
+  const listeners: ((value: T) => void)[] = [];
+  return {
+    take: (value) => {
+      if (listeners.length === 0) early.push(value);
+      for (const listener of listeners) listener(value);
+    },
+    listen: (listener) => {
+      listeners.push(listener);
+      for (const value of early.splice(0)) listener(value);
+    },
+  };
 }
 
 const STATUS_INTERVAL_MS = 500;
@@ -37,6 +62,8 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
   let running: Running | undefined;
   let telemetry: Telemetry | undefined;
   let started = false;
+  const standing = createEarly<readonly string[]>();
+  const statements = createEarly<string>();
   // The launcher's end of this channel closes with the launcher, however it dies.
   process.on('disconnect', () => process.exit(0));
   process.on('SIGINT', () => {}); // The terminal's Ctrl-C reaches the whole group; the launcher decides.
@@ -48,6 +75,8 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
   process.on('SIGTERM', () => void stop());
   process.on('message', (message: ToChild) => {
     if (message.type === 'stop') void stop();
+    if (message.type === 'standing') standing.take(message.notes);
+    if (message.type === 'statement') statements.take(message.note);
     if (message.type === 'policy') {
       running?.onPolicy?.(message).catch((error: unknown) => {
         process.stderr.write(`policy not loaded, the old rules stay: ${messageOf(error)}\n`);
@@ -55,6 +84,7 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
     }
     if (message.type === 'start' && !started) {
       started = true;
+      standing.take(message.standing ?? []);
       telemetry = startTelemetry({
         id: message.self.token,
         role: message.self.role,
@@ -64,9 +94,10 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
           return true;
         },
       });
-      main({ start: message, report, telemetry }).then(
+      main({ start: message, report, telemetry, onStanding: standing.listen }).then(
         (result) => {
           running = result;
+          statements.listen((note) => result.onStatement?.(note));
           report({ type: 'ready' });
           const sendStatus = (): void => {
             const status = result.status?.();
