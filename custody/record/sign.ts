@@ -1,6 +1,6 @@
 import type { X509Source, X509Svid } from '#identity/svid.ts';
 import { encodeBase64Url } from '../base64url.ts';
-import { canonicalise } from '../canonical.ts';
+import { canonicalise, isCanonical } from '../canonical.ts';
 import { payloadDigest, recordIdOf } from '../digest.ts';
 import { createMemoryHashStore, createMerkleTree } from '../log/merkle.ts';
 import type { RecordClaims, RecordId, RecordKind, SignedRecord, ToolClaim } from '../record.ts';
@@ -49,6 +49,9 @@ export interface RecordSignerOptions {
   readonly session?: string;
 }
 
+/** Of a salt, and of a `jti`. */
+const RANDOM_BYTES = 16;
+
 /** One signer per process: two with one session would equivocate. */
 export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
   const { source, clock, random } = options;
@@ -90,46 +93,59 @@ export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
   }
   type Count = ReturnType<typeof startCount>;
 
-  function compose(draft: RecordDraft, svid: X509Svid, type: HeaderType, count: Count) {
-    const salt = random(16);
-    const iat = Math.floor(clock() / 1000);
-    const { seq, prv, rsq } = count.next(audienceKey(draft.aud));
-    const claims: RecordClaims = {
-      iss: svid.id,
-      aud: [...draft.aud],
-      sbj: draft.sbj,
-      ...(draft.rpl !== undefined && { rpl: draft.rpl }),
-      knd: draft.knd,
-      jti: encodeBase64Url(random(16)),
-      iat,
-      exp: iat + RECORD_LIFETIME_SECONDS,
-      sid: session,
-      seq,
-      ...(prv !== undefined && { prv }),
-      rsq,
-      par: [...(draft.par ?? [])],
-      pdg: payloadDigest(salt, draft.payload),
-      ...(draft.txn !== undefined && { txn: draft.txn }),
-      ...(draft.tth !== undefined && { tth: draft.tth }),
-      ...(draft.tool !== undefined && { tool: draft.tool }),
-    };
-    // The receiver's own parser: what it would refuse is never signed.
-    const checked = parseClaims(claims);
-    if (!checked.ok) throw new Error(`record signer: ${checked.code}: ${checked.detail}`);
-    const text = canonicalise(claims);
-    if (text === undefined) throw new Error('record signer: the draft is outside the value set');
+  /** Composes records in the order of sending: `count` goes on with each. */
+  function composer(svid: X509Svid, type: HeaderType, count: Count, size: number) {
     const header = base64Url(headerText(svid.thumbprint, type));
-    const claimText = base64Url(text);
-    const signingInput = `${header}.${claimText}`;
-    const id = recordIdOf(signingInput);
-    count.made(id);
-    return { id, claims, claimText, signingInput, salt, chain: svid.certificates };
+    const iat = Math.floor(clock() / 1000);
+    // Drawn at once: to ask costs more than the bytes.
+    const drawn = random(2 * RANDOM_BYTES * size);
+    let used = 0;
+    const draw = () => {
+      used += RANDOM_BYTES;
+      return drawn.subarray(used - RANDOM_BYTES, used);
+    };
+    return (draft: RecordDraft) => {
+      const salt = draw();
+      const { seq, prv, rsq } = count.next(audienceKey(draft.aud));
+      // Members in the order of RFC 8785, so that `JSON.stringify` writes the canonical text.
+      const claims: RecordClaims = {
+        aud: [...draft.aud],
+        exp: iat + RECORD_LIFETIME_SECONDS,
+        iat,
+        iss: svid.id,
+        jti: encodeBase64Url(draw()),
+        knd: draft.knd,
+        par: [...(draft.par ?? [])],
+        pdg: payloadDigest(salt, draft.payload),
+        ...(prv !== undefined && { prv }),
+        ...(draft.rpl !== undefined && { rpl: draft.rpl }),
+        rsq,
+        sbj: draft.sbj,
+        seq,
+        sid: session,
+        ...(draft.tool !== undefined && { tool: draft.tool }),
+        ...(draft.tth !== undefined && { tth: draft.tth }),
+        ...(draft.txn !== undefined && { txn: draft.txn }),
+      };
+      // The receiver's own parser: what it would refuse is never signed.
+      const checked = parseClaims(claims);
+      if (!checked.ok) throw new Error(`record signer: ${checked.code}: ${checked.detail}`);
+      const written = JSON.stringify(claims);
+      const text = isCanonical(claims, written) ? written : canonicalise(claims);
+      if (text === undefined) throw new Error('record signer: the draft is outside the value set');
+      const claimText = base64Url(text);
+      const signingInput = `${header}.${claimText}`;
+      const id = recordIdOf(signingInput);
+      count.made(id);
+      return { id, claims, claimText, signingInput, salt, chain: svid.certificates };
+    };
   }
 
   function sign(draft: RecordDraft): SignedRecord {
     const svid = currentSvid();
     const count = startCount();
-    const { id, claims, signingInput, salt, chain } = compose(draft, svid, 'custody+jwt', count);
+    const compose = composer(svid, 'custody+jwt', count, 1);
+    const { id, claims, signingInput, salt, chain } = compose(draft);
     const signature = signEs256(svid.key, signingInput);
     count.commit(svid.id);
     return { id, jws: `${signingInput}.${encodeBase64Url(signature)}`, salt, claims, chain };
@@ -140,7 +156,7 @@ export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
     if (drafts.length > MAX_BATCH) throw new Error(`record signer: at most ${MAX_BATCH} at once`);
     const svid = currentSvid();
     const count = startCount();
-    const made = drafts.map((draft) => compose(draft, svid, 'custody-batch+jwt', count));
+    const made = drafts.map(composer(svid, 'custody-batch+jwt', count, drafts.length));
     const tree = createMerkleTree(createMemoryHashStore());
     for (const { signingInput } of made) tree.append(signingInput);
     const header = base64Url(headerText(svid.thumbprint, 'custody-batch+jwt'));
