@@ -86,7 +86,7 @@ export function createJudge(trust: Trust | undefined, heads: Heads, ahead: Ahead
       ...(believed === undefined
         ? []
         : [
-            () => checkSignature(record, believed, batches),
+            () => checkSignature(record, believed, batches, ahead.isProven),
             () => checkSvidTime(believed, claims.iat),
           ]),
       () => checkPayload(record, entry.opened ?? {}),
