@@ -19,6 +19,7 @@ import type { MintRequest } from './link-messages.ts';
 import type { LogRow } from './log.ts';
 import { createNodeServer } from './node-server.ts';
 import { createNodeService } from './node-service.ts';
+import { createOutbox } from './outbox.ts';
 import { openRegistry } from './registry.ts';
 import { createSealer, loadSecret } from './sealing.ts';
 import { openStore, type Store } from './store.ts';
@@ -174,10 +175,12 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       authorities: authorities.bundle().map((der) => Buffer.from(der).toString('base64')),
     }),
     ...createAdministration({ ...parts, nodes, nodeServer }),
+    ...createOutbox(store),
     // Nobody reports exits any more: what the launcher said must not outlive it.
     closed: () => launcher.forget(),
   });
   launcher.onChange((pid) => changes.notify(pid));
+  issuedListeners.add(() => link.emit({ event: 'outbox' }));
 
   const server = await serveWorkloadApi({
     socketPath: options.socketPath,
@@ -213,7 +216,9 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     const x509 = await authorities.advance();
     const jwt = await jwtAuthorities.advance();
     if (x509) nodeServer.renew();
-    if (x509 || jwt) changes.notifySpread();
+    if (!x509 && !jwt) return;
+    changes.notifySpread();
+    link.emit({ event: 'authorities' });
   };
   // What a full disk keeps from being done now is due again a minute later.
   const housekeeping = setInterval(() => housekeep().catch(storeRefusal), HOUSEKEEPING_MS);

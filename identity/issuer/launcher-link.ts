@@ -6,6 +6,7 @@ import type { IssuerCode } from './codes.ts';
 import type { EntryInput } from './entry.ts';
 import { MAX_LINE_BYTES, openLines } from './lines.ts';
 import {
+  AuthoritiesReply,
   BundleReply,
   DocumentReply,
   EntriesReply,
@@ -18,6 +19,7 @@ import {
   MintReply,
   type MintRequest,
   NoReply,
+  PendingReply,
   type ReplyParser,
 } from './link-messages.ts';
 import { storeRefusal } from './store-error.ts';
@@ -31,6 +33,7 @@ export {
   verifyImageSignature,
 } from './attestation.ts';
 export type {
+  AuthoritiesReply,
   DocumentReply,
   EntriesReply,
   IssuedReply,
@@ -38,6 +41,7 @@ export type {
   JoinTokenRequest,
   LinkEvent,
   MintRequest,
+  PendingReply,
 } from './link-messages.ts';
 
 /** What an operator may ask of the issuer, through the launcher. */
@@ -53,8 +57,17 @@ export interface Administration {
   joinToken(request: JoinTokenRequest): Promise<Outcome<JoinTokenReply>>;
 }
 
+/** What the launcher reads to have it entered in the ledger. */
+export interface Outbox {
+  /** Issuances that are not acknowledged, after that row. */
+  pending(after: number): PendingReply;
+  /** The ledger holds all that is to be held of the rows up to this one. */
+  acknowledge(upTo: number): void;
+  authorities(): AuthoritiesReply;
+}
+
 /** What the issuer does with each request; a refusal goes back to the launcher as it is. */
-export interface LinkHandlers extends Administration {
+export interface LinkHandlers extends Administration, Outbox {
   attest(attestation: Attestation): Outcome<unknown>;
   exited(pid: number, startTime: number): void;
   entries(entries: readonly EntryInput[]): Outcome<unknown>;
@@ -106,6 +119,13 @@ export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkS
         return handlers.bundleDocument();
       case 'join-token':
         return handlers.joinToken(request);
+      case 'pending':
+        return accept(handlers.pending(request.after));
+      case 'acknowledge':
+        handlers.acknowledge(request.upTo);
+        return accept({});
+      case 'authorities':
+        return accept(handlers.authorities());
       default:
         return request satisfies never;
     }
@@ -158,6 +178,10 @@ export interface LauncherLink {
   issued(from: number): LinkOutcome<IssuedReply>;
   bundleDocument(): LinkOutcome<DocumentReply>;
   joinToken(request: JoinTokenRequest): LinkOutcome<JoinTokenReply>;
+  /** See `Outbox`. */
+  pending(after: number): LinkOutcome<PendingReply>;
+  acknowledge(upTo: number): LinkOutcome<unknown>;
+  authorities(): LinkOutcome<AuthoritiesReply>;
   /** Returns the function that stops it. */
   on<Name extends LinkEvent['event']>(
     name: Name,
@@ -248,6 +272,9 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
     issued: (from) => ask({ op: 'issued', from }, IssuedReply),
     bundleDocument: () => ask({ op: 'bundle-document' }, DocumentReply),
     joinToken: (request) => ask({ op: 'join-token', ...request }, JoinTokenReply),
+    pending: (after) => ask({ op: 'pending', after }, PendingReply),
+    acknowledge: (upTo) => ask({ op: 'acknowledge', upTo }, NoReply),
+    authorities: () => ask({ op: 'authorities' }, AuthoritiesReply),
     on: (name, listener) => {
       const filtered = (event: LinkEvent): void => {
         if (event.event === name) listener(event as EventOf<typeof name>);

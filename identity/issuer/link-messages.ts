@@ -81,6 +81,9 @@ export const LinkRequest = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('issued'), ...ref, from: count }),
   z.strictObject({ op: z.literal('bundle-document'), ...ref }),
   joinToken.extend({ op: z.literal('join-token'), ...ref }),
+  z.strictObject({ op: z.literal('pending'), ...ref, after: count }),
+  z.strictObject({ op: z.literal('acknowledge'), ...ref, upTo: count }),
+  z.strictObject({ op: z.literal('authorities'), ...ref }),
 ]);
 export type LinkRequest = z.infer<typeof LinkRequest>;
 export type MintRequest = z.infer<typeof mint>;
@@ -134,6 +137,40 @@ export const JoinTokenReply = z.strictObject({
 });
 export type JoinTokenReply = z.infer<typeof JoinTokenReply>;
 
+const issuance = z.strictObject({
+  spiffe_id: spiffeIdText,
+  serial: text,
+  thumbprint: text,
+  selectors: z.array(text),
+  entry_id: text,
+  authority_id: text,
+  issued_at: count,
+  not_before: count,
+  not_after: count,
+});
+/**
+ * The next X.509 issuances of the outbox, oldest first. `upTo`: the last row that was looked at, of
+ * whatever kind; the one asked after where there is no more.
+ */
+export const PendingReply = z.strictObject({
+  rows: z.array(z.strictObject({ seq: count, issuance })),
+  upTo: count,
+});
+export type PendingReply = z.infer<typeof PendingReply>;
+/** Times in seconds since the epoch. */
+const authority = z.strictObject({
+  id: text,
+  use: z.enum(['x509', 'jwt']),
+  state: word,
+  not_before: count,
+  not_after: count,
+  /** base64url(SHA-256): of the certificate's DER; of a JWT key as RFC 7638 has it. */
+  fingerprint: text,
+});
+/** Every key in the journals, in whatever state. */
+export const AuthoritiesReply = z.strictObject({ authorities: z.array(authority) });
+export type AuthoritiesReply = z.infer<typeof AuthoritiesReply>;
+
 export const LinkEvent = z.discriminatedUnion('event', [
   z.strictObject({ event: z.literal('denied'), pid: z.number().int(), detail: text }),
   z.strictObject({
@@ -142,6 +179,10 @@ export const LinkEvent = z.discriminatedUnion('event', [
     serial: text,
     notAfter: z.iso.datetime(),
   }),
+  /** There are rows in the outbox that were not there before. */
+  z.strictObject({ event: z.literal('outbox') }),
+  /** A key has entered another state, and so the bundle may have changed. */
+  z.strictObject({ event: z.literal('authorities') }),
 ]);
 export type LinkEvent = z.infer<typeof LinkEvent>;
 

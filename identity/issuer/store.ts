@@ -25,8 +25,8 @@ export interface Store extends EntryStore, AuthorityStore, NodeStore {
   /** Rows from `seq` on, oldest first. */
   logFrom(seq: number, limit: number): readonly LogRow[];
   head(): LogHead;
-  /** Rows that the ledger has not acknowledged yet, oldest first. */
-  pending(limit: number): readonly LogRow[];
+  /** Rows that the ledger has not acknowledged yet, oldest first, after row `after` if given. */
+  pending(limit: number, after?: number): readonly LogRow[];
   acknowledge(upTo: number): void;
   close(): void;
 }
@@ -110,7 +110,7 @@ function wrap(db: DatabaseSync, start: LogHead): Store {
   const insertOutbox = db.prepare('INSERT INTO outbox VALUES (?)');
   const from = db.prepare('SELECT * FROM issuances WHERE seq >= ? ORDER BY seq LIMIT ?');
   const pending = db.prepare(
-    'SELECT issuances.* FROM outbox JOIN issuances USING (seq) ORDER BY seq LIMIT ?',
+    'SELECT issuances.* FROM outbox JOIN issuances USING (seq) WHERE seq > ? ORDER BY seq LIMIT ?',
   );
   const recordWith = (issuances: readonly Issuance[], work: () => boolean): boolean => {
     let next = head;
@@ -139,7 +139,7 @@ function wrap(db: DatabaseSync, start: LogHead): Store {
     log: () => [...logRows(db)],
     logFrom: (seq, limit) => from.all(seq, limit).map(toLogRow),
     head: () => head,
-    pending: (limit) => pending.all(limit).map(toLogRow),
+    pending: (limit, after = 0) => pending.all(after, limit).map(toLogRow),
     acknowledge: (upTo) => {
       db.prepare('DELETE FROM outbox WHERE seq <= ?').run(upTo);
     },

@@ -107,6 +107,9 @@ describe('launcher link protocol', () => {
     issued: () => ({ rows: [], head: { seq: 0, hash: '' } }),
     bundleDocument: () => accept({ trustDomain: TRUST_DOMAIN, document: '{}' }),
     joinToken: async () => refuse('TOKEN_LIFETIME', 'none'),
+    pending: (after) => ({ rows: [], upTo: after }),
+    acknowledge: () => {},
+    authorities: () => ({ authorities: [] }),
     closed: () => {},
   };
   function open(handlers: Partial<LinkHandlers> = {}): { near: Duplex; closed: Promise<void> } {
