@@ -1,4 +1,5 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { signP256, verifyEcdsa } from '../ecdsa.ts';
 
 /** Where a process' executable lies; numbers as decimal strings, inodes exceed 2^53. */
 export interface ExecutableIdentity {
@@ -71,14 +72,14 @@ export function attestationSigningInput(claims: AttestationClaims): Uint8Array {
 }
 
 function signP1363(input: Uint8Array, key: KeyObject): string {
-  return sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' }).toString('base64');
+  return signP256(input, key).toString('base64');
 }
 
 function verifyP1363(input: Uint8Array, signature: string, key: KeyObject): boolean {
   const bytes = Buffer.from(signature, 'base64');
   // A P-256 key and nothing else: node:crypto would take an RSA key for `sha256` just as well.
   if (bytes.length !== 64 || key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return false;
-  return verify('sha256', input, { key, dsaEncoding: 'ieee-p1363' }, bytes);
+  return verifyEcdsa('sha256', input, key, bytes);
 }
 
 /** CI's signature over an image, base64. @param key P-256 private key */

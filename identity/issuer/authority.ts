@@ -10,7 +10,7 @@ import {
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import type { LeafSigner } from './leaf.ts';
-import { subjectKeyId } from './leaf.ts';
+import { authorityKeyId, subjectKeyId } from './leaf.ts';
 
 /** A signing authority of the trust domain; `id` is its subject key identifier in hex, as SPIRE's. */
 export interface Authority extends LeafSigner {
@@ -79,7 +79,7 @@ export function loadAuthority(
         ? createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' })
         : key,
     subject: new Uint8Array(parsed.subjectName.toArrayBuffer()),
-    subjectKeyId: keyId,
+    authorityKeyId: authorityKeyId(keyId),
     notBefore: parsed.notBefore,
     notAfter: parsed.notAfter,
   };

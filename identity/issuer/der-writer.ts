@@ -11,14 +11,22 @@ export const TAG = {
 } as const;
 
 export function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
-  const body = parts.length === 1 && parts[0] !== undefined ? parts[0] : Buffer.concat(parts);
-  const size = body.length;
-  let header: number[];
-  if (size < 0x80) header = [tag, size];
-  else if (size < 0x100) header = [tag, 0x81, size];
-  else if (size < 0x10000) header = [tag, 0x82, size >> 8, size & 0xff];
-  else throw new Error('der: nothing in a certificate is that long');
-  return Buffer.concat([Buffer.from(header), body]);
+  let size = 0;
+  for (const part of parts) size += part.length;
+  if (size > 0xffff) throw new Error('der: nothing in a certificate is that long');
+  const header = size < 0x80 ? 2 : size < 0x100 ? 3 : 4;
+  const out = Buffer.allocUnsafe(header + size);
+  out[0] = tag;
+  // The long form says in how many octets the length follows, and has no more of them than it needs.
+  if (header > 2) out[1] = 0x80 | (header - 2);
+  if (header > 3) out[2] = size >> 8;
+  out[header - 1] = size & 0xff;
+  let at = header;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
 
 export function sequence(...parts: readonly Uint8Array[]): Buffer {
@@ -49,16 +57,36 @@ export function positiveInteger(bytes: Uint8Array): Buffer {
 
 /** RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime later; whole seconds, rounded down. */
 export function time(date: Date): Buffer {
-  const text = date
-    .toISOString()
-    .replace(/\.\d+Z$/, 'Z')
-    .replace(/[-:T]/g, '');
-  return date.getUTCFullYear() < 2050
-    ? der(TAG.utcTime, Buffer.from(text.slice(2), 'latin1'))
-    : der(TAG.generalizedTime, Buffer.from(text, 'latin1'));
+  const year = date.getUTCFullYear();
+  const generalized = year >= 2050;
+  const size = generalized ? 15 : 13;
+  const out = Buffer.allocUnsafe(2 + size);
+  out[0] = generalized ? TAG.generalizedTime : TAG.utcTime;
+  out[1] = size;
+  let at = 2;
+  const twoDigits = (value: number): void => {
+    out[at] = 0x30 + Math.floor(value / 10);
+    out[at + 1] = 0x30 + (value % 10);
+    at += 2;
+  };
+  if (generalized) twoDigits(Math.floor(year / 100));
+  twoDigits(year % 100);
+  twoDigits(date.getUTCMonth() + 1);
+  twoDigits(date.getUTCDate());
+  twoDigits(date.getUTCHours());
+  twoDigits(date.getUTCMinutes());
+  twoDigits(date.getUTCSeconds());
+  out[at] = 0x5a;
+  return out;
 }
 
-export function extension(oid: string, critical: boolean, value: Uint8Array): Buffer {
-  const flag = critical ? [der(TAG.boolean, Buffer.from([0xff]))] : [];
-  return sequence(objectId(oid), ...flag, der(TAG.octetString, value));
+const TRUE = der(TAG.boolean, Buffer.of(0xff));
+
+/** The part of an extension that is the same whatever its value: its OID and whether it is critical. */
+export function extensionHead(oid: string, critical: boolean): Buffer {
+  return Buffer.concat([objectId(oid), ...(critical ? [TRUE] : [])]);
+}
+
+export function extension(head: Uint8Array, value: Uint8Array): Buffer {
+  return sequence(head, der(TAG.octetString, value));
 }

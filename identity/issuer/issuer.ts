@@ -14,17 +14,18 @@ import { createEntitlement, type FederatedBundle, processKey } from './entitleme
 import { openJwtAuthorities } from './jwt-authorities.ts';
 import { createJwtSvids } from './jwt-svids.ts';
 import { serveLauncherLink } from './launcher-link.ts';
-import { parsePublicKey } from './leaf.ts';
 import type { MintRequest } from './link-messages.ts';
 import type { LogRow } from './log.ts';
 import { createNodeServer } from './node-server.ts';
 import { createNodeService } from './node-service.ts';
 import { createOutbox } from './outbox.ts';
+import { pooledRandom } from './random-pool.ts';
 import { openRegistry } from './registry.ts';
 import { createSealer, loadSecret } from './sealing.ts';
 import { openStore, type Store } from './store.ts';
 import { storeRefusal } from './store-error.ts';
 import { createSvids } from './svids.ts';
+import { parsePublicKey } from './workload-key.ts';
 import { serveWorkloadApi, type WorkloadServerOptions } from './workload-server.ts';
 
 export interface IssuerOptions {
@@ -96,7 +97,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     store,
     authorities,
     clock,
-    random,
+    random: pooledRandom(random),
     issued: ({ id, serial, notAfter }) => {
       link.emit({ event: 'issued', spiffeId: id, serial, notAfter: notAfter.toISOString() });
     },
@@ -129,11 +130,11 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     if (!id.ok || !options.mintable.includes(id.value)) {
       return refuse('MINT_NOT_PINNED', `${request.spiffeId} may not be minted`);
     }
-    const publicKey = parsePublicKey(Buffer.from(request.publicKey, 'base64'));
-    if (publicKey === undefined) return refuse('MINT_KEY_INVALID', 'the key is not P-256 SPKI');
+    const key = parsePublicKey(Buffer.from(request.publicKey, 'base64'));
+    if (key === undefined) return refuse('MINT_KEY_INVALID', 'the key is not P-256 SPKI');
     const leaf = svids.mint({
       id: id.value,
-      publicKey,
+      publicKey: key.spki,
       ttlSeconds: request.ttl,
       dns: request.dns ?? [],
       ip: request.ip ?? [],

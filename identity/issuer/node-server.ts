@@ -1,4 +1,4 @@
-import { constants, generateKeyPairSync } from 'node:crypto';
+import { constants, createPrivateKey } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -22,6 +22,7 @@ import type { IssuerCode } from './codes.ts';
 import { writeEntriesJson } from './entry-json.ts';
 import type { Leaf, LeafRequest } from './leaf.ts';
 import type { Node, NodeService } from './node-service.ts';
+import { createKeyMaker } from './workload-key.ts';
 
 /** The door for agents on other machines. It is shut until there is somebody to let in. */
 export interface NodeServer {
@@ -80,11 +81,13 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
   let listening: string | undefined;
 
   const context = (): Outcome<{ cert: string; key: string }, IssuerCode> => {
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { spki: publicKey, pkcs8 } = createKeyMaker()();
     const id = spiffeId(serverId(trustDomain));
     const leaf = options.mint({ id, publicKey, ttlSeconds: SERVER_TTL_SECONDS });
     if (!leaf.ok) return leaf;
-    const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+    const key = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
+      .export({ type: 'pkcs8', format: 'pem' })
+      .toString();
     return accept({ cert: certificatesToPem([leaf.value.certificate]), key });
   };
 

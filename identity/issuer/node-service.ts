@@ -17,10 +17,11 @@ import { type SpiffeId, spiffeId } from '../spiffe-id.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
 import { DEFAULT_X509_TTL_SECONDS, type RegistrationEntry } from './entry.ts';
-import { issueLeaf, type Leaf, parsePublicKey } from './leaf.ts';
+import { issueLeaf, type Leaf } from './leaf.ts';
 import type { Registry } from './registry.ts';
 import type { NodeRow, Store } from './store.ts';
 import { logged, secondsLeft } from './svids.ts';
+import { parsePublicKey } from './workload-key.ts';
 
 /** A joined node, as its certificate and the store have it. */
 export interface Node {
@@ -67,10 +68,15 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
     const spki = Buffer.from(publicKey, 'base64');
     const key = parsePublicKey(spki);
     if (key === undefined) return refuse('MINT_KEY_INVALID', 'the key is not P-256 SPKI');
-    if (!isProof(exported, spki, key, proof)) {
+    if (!isProof(exported, spki, key.key, proof)) {
       return refuse('NODE_KEY_UNPROVEN', 'the proof is not of this key on this connection');
     }
-    return issueLeaf({ id, publicKey: key, ...life }, authorities.active(), clock(), random(16));
+    return issueLeaf(
+      { id, publicKey: key.spki, ...life },
+      authorities.active(),
+      clock(),
+      random(16),
+    );
   };
   const rowOf = (leaf: Leaf, entry: string, have: Parameters<typeof logged>[2]) =>
     logged(leaf, entry, have, authorities.active().id);

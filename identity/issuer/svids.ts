@@ -1,4 +1,3 @@
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { accept, type Outcome } from '../outcome.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
@@ -8,6 +7,7 @@ import { issueLeaf, type Leaf, type LeafRequest } from './leaf.ts';
 import type { Issuance } from './log.ts';
 import type { Store } from './store.ts';
 import { storeRefusal } from './store-error.ts';
+import { createKeyMaker } from './workload-key.ts';
 
 /** One identity of one process, with the key made for it. */
 export interface IssuedSvid {
@@ -85,10 +85,11 @@ export function createSvids(options: SvidsOptions): Svids {
     readonly durable: Promise<void>;
   }
   const held = new Map<string, Map<string, Held>>();
+  const makeKey = createKeyMaker();
   const commit: Commit = groupCommit(store.recordIssuances);
 
-  const sign = (publicKey: KeyObject, request: Omit<LeafRequest, 'publicKey'>) =>
-    issueLeaf({ ...request, publicKey }, authorities.active(), clock(), random(16));
+  const sign = (request: LeafRequest) =>
+    issueLeaf(request, authorities.active(), clock(), random(16));
 
   const usable = (svid: Held | undefined, entry: RegistrationEntry): svid is Held =>
     svid !== undefined &&
@@ -100,22 +101,22 @@ export function createSvids(options: SvidsOptions): Svids {
     entry: RegistrationEntry,
     selectors: readonly Selector[],
   ): Outcome<Held, IssuerCode> => {
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { spki, pkcs8 } = makeKey();
     const left = secondsLeft(entry, clock());
-    const leaf = sign(publicKey, {
+    const leaf = sign({
+      publicKey: spki,
       id: entry.spiffe_id,
       ttlSeconds: Math.min(entry.x509_svid_ttl, left),
       dns: entry.dns_names,
     });
     if (!leaf.ok) return leaf;
-    const key = privateKey.export({ type: 'pkcs8', format: 'der' });
     const { issuedAt, notAfter } = leaf.value;
     // What ends with its entry is not renewed: each time half of what is left, without an end.
     const renewAt =
       left <= entry.x509_svid_ttl ? notAfter.getTime() : renewal(issuedAt, notAfter, random(2));
     const authority = authorities.active().id;
     const durable = commit(logged(leaf.value, entry.id, selectors, authority));
-    return accept({ entry, leaf: leaf.value, key, renewAt, authority, durable });
+    return accept({ entry, leaf: leaf.value, key: pkcs8, renewAt, authority, durable });
   };
 
   return {
@@ -142,7 +143,7 @@ export function createSvids(options: SvidsOptions): Svids {
       return accept([...after.values()]);
     },
     mint: (request) => {
-      const leaf = sign(request.publicKey, request);
+      const leaf = sign(request);
       if (!leaf.ok) return leaf;
       store.recordIssuances([logged(leaf.value, 'mint', [], authorities.active().id)]);
       issued(leaf.value);

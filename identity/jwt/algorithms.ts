@@ -1,4 +1,5 @@
 import { constants, type KeyObject, verify } from 'node:crypto';
+import { verifyEcdsa } from '../ecdsa.ts';
 
 interface Rsa {
   readonly kind: 'rsa';
@@ -53,7 +54,7 @@ export function isSigned(
   try {
     if (known.kind === 'ec') {
       if (signature.length !== known.size) return false;
-      return verify(known.hash, input, { key, dsaEncoding: 'ieee-p1363' }, signature);
+      return verifyEcdsa(known.hash, input, key, signature);
     }
     if (!known.pss) return verify(known.hash, input, key, signature);
     const padding = constants.RSA_PKCS1_PSS_PADDING;

@@ -1,4 +1,5 @@
-import { type KeyObject, sign } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { signP256 } from '../ecdsa.ts';
 import type { SpiffeId } from '../spiffe-id.ts';
 
 export interface JwtSvidRequest {
@@ -35,8 +36,7 @@ export function signJwtSvid(request: JwtSvidRequest): string {
   const header = { alg: 'ES256', kid, typ: 'JWT' };
   const claims = { sub: id, aud: audience, exp, iat, ...(jti !== undefined && { jti }) };
   const input = `${encode(header)}.${encode(claims)}`;
-  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' });
-  return `${input}.${signature.toString('base64url')}`;
+  return `${input}.${signP256(Buffer.from(input), key).toString('base64url')}`;
 }
 
 function encode(value: object): string {

@@ -1,4 +1,5 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { signP256, verifyEcdsa } from '../ecdsa.ts';
 import { isJsonArray, isJsonObject, type JsonValue } from '../json.ts';
 
 /**
@@ -35,9 +36,7 @@ function proofInput(exported: Uint8Array, spki: Uint8Array): Uint8Array {
  * alone: ECDSA P-256 (SHA-256, IEEE P1363), base64.
  */
 export function proveKey(exported: Uint8Array, spki: Uint8Array, key: KeyObject): string {
-  return sign('sha256', proofInput(exported, spki), { key, dsaEncoding: 'ieee-p1363' }).toString(
-    'base64',
-  );
+  return signP256(proofInput(exported, spki), key).toString('base64');
 }
 
 export function isProof(
@@ -48,12 +47,7 @@ export function isProof(
 ): boolean {
   const signature = Buffer.from(proof, 'base64');
   if (signature.length !== 64) return false;
-  return verify(
-    'sha256',
-    proofInput(exported, spki),
-    { key, dsaEncoding: 'ieee-p1363' },
-    signature,
-  );
+  return verifyEcdsa('sha256', proofInput(exported, spki), key, signature);
 }
 
 /** A key to be certified: SPKI DER in base64, with its proof. */

@@ -1,13 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
-import { createAuthority } from '#identity/issuer/authority.ts';
 import { connectLauncherLink, type LauncherLink } from '#identity/issuer/launcher-link.ts';
-import { issueLeaf } from '#identity/issuer/leaf.ts';
-import { spiffeId } from '#identity/spiffe-id.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN } from '#test/identity/issuer/harness.ts';
 import { call, openSession } from '#test/identity/issuer/raw-client.ts';
 import type { Measure } from './bus.ts';
@@ -18,45 +14,12 @@ import {
   manyStreams,
   perSecond,
 } from './identity/measures.ts';
+import { pure } from './identity/pure.ts';
 import { benchSpire } from './identity/spire.ts';
 
-const SECONDS = 2;
 const BATCH = 200;
 const ENTRIES = 300;
 const PROGRAM = new URL('../identity/issuer/issuer-process.ts', import.meta.url).pathname;
-
-/** A second of one core, nothing but the function: key pair, certificate, PKCS#8. */
-async function pure(): Promise<Measure[]> {
-  const authority = await createAuthority(TRUST_DOMAIN, new Date(), randomBytes(16));
-  const id = spiffeId(`spiffe://${TRUST_DOMAIN}/agent/sensor/north/cam-1`);
-  const sign = (publicKey: KeyObject) =>
-    issueLeaf({ id, publicKey, ttlSeconds: 20 }, authority, new Date(), randomBytes(16));
-  const whole = (): void => {
-    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    sign(publicKey);
-    privateKey.export({ type: 'pkcs8', format: 'der' });
-  };
-  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const rate = (work: () => unknown): number => {
-    const warm = performance.now() + 500;
-    while (performance.now() < warm) work();
-    // By the processor's time: on a busy machine the core is not ours alone.
-    const since = performance.now();
-    const before = process.cpuUsage();
-    let count = 0;
-    for (; performance.now() < since + SECONDS * 1000; count += 1) work();
-    const { user, system } = process.cpuUsage(before);
-    return (count * 1_000_000) / (user + system);
-  };
-  return [
-    { name: 'X.509-SVIDs on one core: key, certificate, PKCS#8', value: rate(whole), unit: '/s' },
-    {
-      name: 'certificates on one core, over a given key',
-      value: rate(() => sign(publicKey)),
-      unit: '/s',
-    },
-  ];
-}
 
 const entriesOf = (count: number, ttl: number) =>
   Array.from({ length: count }, (_, index) =>
@@ -115,7 +78,7 @@ async function throughSocket(link: LauncherLink, socket: string): Promise<Measur
 
 /** The figures of the identity layer, each as it was measured and not as it was wished. */
 export async function benchIdentity(): Promise<Measure[]> {
-  const figures = await pure();
+  const figures = [...(await pure())];
   const bench = new Bench();
   let issuer: ChildProcess | undefined;
   try {
