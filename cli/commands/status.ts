@@ -35,6 +35,12 @@ const statusAnswer = z.object({
     agentActs: z.number(),
     denials: z.number(),
   }),
+  witnessed: z
+    .object({
+      quorum: z.number(),
+      newest: z.object({ size: z.number(), time: z.number() }).optional(),
+    })
+    .optional(),
   traces: z.object({
     file: z.string(),
     taken: z.number(),

@@ -1,5 +1,6 @@
 import { inert } from '#agents/text.ts';
 import { columns, paint } from '../output.ts';
+import { type WitnessedView, witnessLine } from './witness-lines.ts';
 
 /** One process, as the supervisor tells of it and the kernel of its uid. */
 export interface ProcessRow {
@@ -44,6 +45,8 @@ export interface StatusView {
   readonly isolation?: { readonly why?: string | undefined } | undefined;
   readonly pssKiB?: number | undefined;
   readonly counts: Counts;
+  /** Absent where there are no witnesses. */
+  readonly witnessed?: WitnessedView | undefined;
   readonly traces: TraceCounts;
   readonly now: Date;
 }
@@ -125,7 +128,8 @@ function spans({ written, dropped, refused, lost }: TraceCounts): string {
     .join(', ');
 }
 
-function totals({ name, state, processes, pssKiB, counts, traces }: StatusView): string[] {
+function totals(view: StatusView): string[] {
+  const { name, state, processes, pssKiB, counts, witnessed, traces } = view;
   const ready = processes.filter((one) => one.state === 'ready').length;
   const restarts = processes.reduce((sum, one) => sum + one.restarts, 0);
   const memory =
@@ -135,6 +139,7 @@ function totals({ name, state, processes, pssKiB, counts, traces }: StatusView):
     `${name} ${state}: ${processes.length} processes, ${ready} ready, ${restarts} restarts${memory}`,
     `ledger: ${readings} readings recorded, ${acknowledged} messages acknowledged,`,
     `        ${findings} findings, ${acts} acts, ${refusals} refusals, ${denials} denials`,
+    ...(witnessed === undefined ? [] : [witnessLine(witnessed, processes, view.now)]),
     `traces: ${spans(traces)}`,
     ...(traces.jaeger === undefined
       ? []

@@ -56,6 +56,7 @@ export interface ServedSwarm
   /** Absent where there is no issuer to ask. */
   readonly administer?: RunningSwarm['administer'];
   readonly isolation?: RunningSwarm['isolation'];
+  readonly witnessed?: RunningSwarm['witnessed'];
   readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
   readonly swarm: Pick<RunningSwarm['swarm'], 'name' | 'members' | 'agents'>;
@@ -76,6 +77,7 @@ export async function serveSwarm(
         name: running.swarm.name,
         isolation: running.isolation,
         counts: countsOf(ledger),
+        ...(running.witnessed !== undefined && { witnessed: running.witnessed() }),
         traces: {
           file: running.traces.file,
           ...running.traces.counts(),

@@ -10,6 +10,7 @@ import type { LedgerView } from './ledger-view.ts';
 import type { Observed } from './recorder.ts';
 import type { AgentReplacer } from './rollout.ts';
 import type { OtlpTarget, Traces } from './traces.ts';
+import type { WitnessedSize } from './witnesses.ts';
 
 export interface SwarmOptions {
   /** Path of the swarm file. */
@@ -53,6 +54,8 @@ export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   readonly rollbackAgent: AgentReplacer['rollback'];
   /** How its processes are kept apart, and where they are not: why. */
   readonly isolation: Isolation;
+  /** How far the log is witnessed, as the witnesses themselves told. */
+  witnessed(): { readonly quorum: number; readonly newest?: WitnessedSize | undefined };
   status(): SwarmStatus;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
   /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */

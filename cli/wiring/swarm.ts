@@ -68,6 +68,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     const custodyKeys = must(
       await openCustodyKeys({ folder: run.custody, trustDomain: swarm.trustDomain }),
     );
+    const witnesses = createWitnesses({ swarm, run, keys: custodyKeys });
     const images = await storeImages(run.store, await imageFolders(options));
     const issuer = createIssuerLink();
     const rollouts = createRollouts({ swarm, images: images.images, inputs });
@@ -117,7 +118,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       broker,
       keys,
       custodyKeys,
-      witnesses: createWitnesses({ swarm, run, keys: custodyKeys }),
+      witnesses,
       rollouts,
       launcher: {
         node: program(process.execPath),
@@ -213,6 +214,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       rollbackAgent: replacer.rollback,
       administer: issuer.administer,
       isolation,
+      witnessed: () => ({ quorum: witnesses.pins().quorum, newest: witnesses.newest() }),
       status: () => withDenials(running.status(), issuer.denialOf),
       onEvent: (listener) => running.onEvent(listener),
       onPolicy: (listener) => {
