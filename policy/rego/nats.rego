@@ -79,8 +79,10 @@ publish contains subject if {
 		"$JS.API.CONSUMER.MSG.NEXT.APPEND.platform-ledger",
 		"$JS.ACK.APPEND.platform-ledger.>",
 		"ledger.entry",
+		"ledger.checkpoint",
 		"$JS.API.STREAM.INFO.LEDGER",
 		"$JS.API.DIRECT.GET.LEDGER",
+		"$JS.API.DIRECT.GET.CHECKPOINT",
 		"$JS.API.STREAM.MSG.GET.LEDGER",
 	}
 }

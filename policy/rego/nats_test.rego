@@ -66,9 +66,11 @@ test_service if {
 }
 
 test_only_the_ledger_writes_the_ledger if {
-	"ledger.entry" in permissions(ledger).publish.allow
-	every id in [sensor, analyzer, llm] {
-		not "ledger.entry" in permissions(id).publish.allow
+	every subject in ["ledger.entry", "ledger.checkpoint"] {
+		subject in permissions(ledger).publish.allow
+		every id in [sensor, analyzer, llm, supervisor] {
+			not subject in permissions(id).publish.allow
+		}
 	}
 }
 
