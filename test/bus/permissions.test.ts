@@ -48,6 +48,7 @@ describe('the broker’s permissions', () => {
     await publishRefused(camera, 'south.reading.sensor-cam-1');
     await publishRefused(camera, 'custody.append.sensor-cam-2');
     await publishRefused(camera, 'ledger.entry');
+    await publishRefused(camera, 'ledger.checkpoint');
     await publishRefused(camera, 'svc.llm.analyzer-analyzer-1');
     expect(await messages('READING')).toBe(1);
     expect(await messages('LEDGER')).toBe(0);
@@ -63,6 +64,7 @@ describe('the broker’s permissions', () => {
       '$JS.API.CONSUMER.MSG.NEXT.READING.analyzer-analyzer-1',
       '$JS.ACK.READING.analyzer-analyzer-1.1.1.1.1.0',
       '$JS.API.DIRECT.GET.LEDGER',
+      '$JS.API.DIRECT.GET.CHECKPOINT',
       '$KV.budgets.x',
       '$SYS.REQ.SERVER.PING',
       '$SYS.REQ.USER.AUTH',
