@@ -1,6 +1,5 @@
 import type { X509Source, X509Svid } from '#identity/svid.ts';
 import { encodeBase64Url } from '../base64url.ts';
-import { canonicalise, isCanonical } from '../canonical.ts';
 import { payloadDigest, recordIdOf } from '../digest.ts';
 import { createMemoryHashStore, createMerkleTree } from '../log/merkle.ts';
 import type { RecordClaims, RecordId, RecordKind, SignedRecord, ToolClaim } from '../record.ts';
@@ -106,8 +105,9 @@ export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
     };
     return (draft: RecordDraft) => {
       const salt = draw();
+      const { tool } = draft;
       const { seq, prv, rsq } = count.next(audienceKey(draft.aud));
-      // Members in the order of RFC 8785, so that `JSON.stringify` writes the canonical text.
+      // In the order of RFC 8785: `JSON.stringify` then writes what `parseClaims` takes canonically.
       const claims: RecordClaims = {
         aud: [...draft.aud],
         exp: iat + RECORD_LIFETIME_SECONDS,
@@ -123,17 +123,14 @@ export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
         sbj: draft.sbj,
         seq,
         sid: session,
-        ...(draft.tool !== undefined && { tool: draft.tool }),
+        ...(tool !== undefined && { tool: inOrder(tool) }),
         ...(draft.tth !== undefined && { tth: draft.tth }),
         ...(draft.txn !== undefined && { txn: draft.txn }),
       };
       // The receiver's own parser: what it would refuse is never signed.
       const checked = parseClaims(claims);
       if (!checked.ok) throw new Error(`record signer: ${checked.code}: ${checked.detail}`);
-      const written = JSON.stringify(claims);
-      const text = isCanonical(claims, written) ? written : canonicalise(claims);
-      if (text === undefined) throw new Error('record signer: the draft is outside the value set');
-      const claimText = base64Url(text);
+      const claimText = base64Url(JSON.stringify(claims));
       const signingInput = `${header}.${claimText}`;
       const id = recordIdOf(signingInput);
       count.made(id);
@@ -176,6 +173,10 @@ export function createRecordSigner(options: RecordSignerOptions): RecordSigner {
   }
 
   return { session, sign, signBatch };
+}
+
+function inOrder({ kind, model, rid, signed }: ToolClaim): ToolClaim {
+  return { kind, model, rid, signed };
 }
 
 function base64Url(text: string): string {
