@@ -142,7 +142,7 @@ describe('checks that need a state of the receiver', () => {
     const signer = createRecordSigner({
       source: () => svid,
       clock,
-      random: () => Buffer.alloc(16),
+      random: (size) => Buffer.alloc(size),
     });
     const record = signer.sign(reading());
     const cache = createSvidCache({ verify: swarm.verify });
