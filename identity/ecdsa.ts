@@ -42,9 +42,35 @@ export function signP256(input: Uint8Array, key: KeyObject): Buffer {
 }
 
 /**
+ * As `node:crypto` takes it with a key alone.
+ * @param signature r and s
+ * @returns `undefined` for an odd length, or one that no curve has: it is no signature
+ */
+export function ecdsaToDer(signature: Uint8Array): Uint8Array | undefined {
+  const half = signature.length / 2;
+  if (!Number.isInteger(half) || half === 0 || half > 66) return undefined;
+  const r = integer(signature.subarray(0, half));
+  const s = integer(signature.subarray(half));
+  const size = r.length + s.length;
+  const head = size < 0x80 ? [SEQUENCE, size] : [SEQUENCE, 0x81, size];
+  return Buffer.concat([Buffer.from(head), r, s]);
+}
+
+/** The DER form of r and s; `undefined` for an odd length, or one that no curve has. */
+export function ecdsaDer(signature: Uint8Array): Uint8Array | undefined {
+  const half = signature.length / 2;
+  if (!Number.isInteger(half) || half === 0 || half > 66) return undefined;
+  const r = integer(signature.subarray(0, half));
+  const s = integer(signature.subarray(half));
+  const size = r.length + s.length;
+  const head = size < 0x80 ? [SEQUENCE, size] : [SEQUENCE, 0x81, size];
+  return Buffer.concat([Buffer.from(head), r, s]);
+}
+
+/**
  * @param hash as `node:crypto` names it
  * @param key a public key of an elliptic curve
- * @param signature r and s; an odd length, or one that no curve has, is no signature
+ * @param signature r and s
  */
 export function verifyEcdsa(
   hash: string,
@@ -52,11 +78,6 @@ export function verifyEcdsa(
   key: KeyObject,
   signature: Uint8Array,
 ): boolean {
-  const half = signature.length / 2;
-  if (!Number.isInteger(half) || half === 0 || half > 66) return false;
-  const r = integer(signature.subarray(0, half));
-  const s = integer(signature.subarray(half));
-  const size = r.length + s.length;
-  const head = size < 0x80 ? [SEQUENCE, size] : [SEQUENCE, 0x81, size];
-  return verify(hash, input, key, Buffer.concat([Buffer.from(head), r, s]));
+  const der = ecdsaDer(signature);
+  return der !== undefined && verify(hash, input, key, der);
 }

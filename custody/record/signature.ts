@@ -1,7 +1,8 @@
-import { type KeyObject, sign, verify } from 'node:crypto';
+import { type KeyObject, verify } from 'node:crypto';
+import { ecdsaDer, signP256, verifyEcdsa } from '#identity/ecdsa.ts';
 
 /** ES256 (RFC 7518 3.4): ECDSA on P-256 with SHA-256, the signature as r ‖ s. */
-const ENCODING = 'ieee-p1363';
+const HASH = 'sha256';
 
 /** Other keys are refused by name: Node would sign and verify with them too, under another rule. */
 export function isP256(key: KeyObject): boolean {
@@ -9,12 +10,12 @@ export function isP256(key: KeyObject): boolean {
 }
 
 export function signEs256(key: KeyObject, text: string): Uint8Array {
-  return sign('sha256', Buffer.from(text, 'latin1'), { key, dsaEncoding: ENCODING });
+  return signP256(Buffer.from(text, 'latin1'), key);
 }
 
-/** The caller has made sure that the key is a public P-256 key. */
+/** The caller has made sure that the key is a public P-256 key, and the signature 64 octets. */
 export function verifyEs256(key: KeyObject, text: string, signature: Uint8Array): boolean {
-  return verify('sha256', Buffer.from(text, 'latin1'), { key, dsaEncoding: ENCODING }, signature);
+  return verifyEcdsa(HASH, Buffer.from(text, 'latin1'), key, signature);
 }
 
 /** The same on another thread: whoever judges many records reads on meanwhile. */
@@ -23,9 +24,10 @@ export function verifyEs256Aside(
   text: string,
   signature: Uint8Array,
 ): Promise<boolean> {
+  const der = ecdsaDer(signature);
+  if (der === undefined) return Promise.resolve(false);
   return new Promise((resolve, reject) => {
-    const options = { key, dsaEncoding: ENCODING } as const;
-    verify('sha256', Buffer.from(text, 'latin1'), options, signature, (error, proven) =>
+    verify(HASH, Buffer.from(text, 'latin1'), key, der, (error, proven) =>
       error === null ? resolve(proven) : reject(error),
     );
   });
