@@ -147,7 +147,7 @@ export function createDoor(options: DoorOptions): Door {
       if (headers === 'malformed') return refuse('DOOR_HEADERS_MALFORMED', 'unreadable headers');
       const custody = decodeHeaders(headers);
       if (!custody.ok) return custody;
-      const parsed = parseRecord(custody.value.jws);
+      const parsed = parseRecord(custody.value.jws, batches);
       if (!parsed.ok) return parsed;
       const record = parsed.value;
       note({ record });
