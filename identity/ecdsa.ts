@@ -56,17 +56,6 @@ export function ecdsaToDer(signature: Uint8Array): Uint8Array | undefined {
   return Buffer.concat([Buffer.from(head), r, s]);
 }
 
-/** The DER form of r and s; `undefined` for an odd length, or one that no curve has. */
-export function ecdsaDer(signature: Uint8Array): Uint8Array | undefined {
-  const half = signature.length / 2;
-  if (!Number.isInteger(half) || half === 0 || half > 66) return undefined;
-  const r = integer(signature.subarray(0, half));
-  const s = integer(signature.subarray(half));
-  const size = r.length + s.length;
-  const head = size < 0x80 ? [SEQUENCE, size] : [SEQUENCE, 0x81, size];
-  return Buffer.concat([Buffer.from(head), r, s]);
-}
-
 /**
  * @param hash as `node:crypto` names it
  * @param key a public key of an elliptic curve
@@ -78,6 +67,6 @@ export function verifyEcdsa(
   key: KeyObject,
   signature: Uint8Array,
 ): boolean {
-  const der = ecdsaDer(signature);
+  const der = ecdsaToDer(signature);
   return der !== undefined && verify(hash, input, key, der);
 }

@@ -1,5 +1,5 @@
 import { type KeyObject, verify } from 'node:crypto';
-import { ecdsaDer, signP256, verifyEcdsa } from '#identity/ecdsa.ts';
+import { ecdsaToDer, signP256, verifyEcdsa } from '#identity/ecdsa.ts';
 
 /** ES256 (RFC 7518 3.4): ECDSA on P-256 with SHA-256, the signature as r ‖ s. */
 const HASH = 'sha256';
@@ -24,7 +24,7 @@ export function verifyEs256Aside(
   text: string,
   signature: Uint8Array,
 ): Promise<boolean> {
-  const der = ecdsaDer(signature);
+  const der = ecdsaToDer(signature);
   if (der === undefined) return Promise.resolve(false);
   return new Promise((resolve, reject) => {
     verify(HASH, Buffer.from(text, 'latin1'), key, der, (error, proven) =>
