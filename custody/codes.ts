@@ -101,10 +101,25 @@ export const ENTRY_CODES = {
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type EntryCode = keyof typeof ENTRY_CODES;
 
+/** Codes of the ledger's tree heads: what it signed, against what is stored and witnessed. */
+export const HEAD_CODES = {
+  LEDGER_REWRITTEN: forged('The stored entries are not those for which the ledger signed.'),
+  LEDGER_TRUNCATED: forged(
+    'The ledger signed for, or witnesses saw, more entries than are stored.',
+  ),
+  LEDGER_UNWITNESSED: later('Fewer witnesses than the quorum cosign what the ledger holds.'),
+  LEDGER_PROOF_INVALID: forged('What the ledger answered does not show that it holds the record.'),
+  LEDGER_PROOF_STALE: later('The tree that holds the record was witnessed too long ago.'),
+} as const satisfies Readonly<Record<string, CodeEntry>>;
+export type HeadCode = keyof typeof HEAD_CODES;
+
 /** The layer's one table of codes. */
-export const CUSTODY_CODES: Readonly<Record<LedgerCode | AckCode | EntryCode, CodeEntry>> = {
+export const CUSTODY_CODES: Readonly<
+  Record<LedgerCode | AckCode | EntryCode | HeadCode, CodeEntry>
+> = {
   ...RECORD_CODES,
   ...LEDGER_CODES,
   ...ACK_CODES,
   ...ENTRY_CODES,
+  ...HEAD_CODES,
 };
