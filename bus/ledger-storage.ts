@@ -2,17 +2,22 @@ import type { LedgerStorage } from '#custody/ledger/ledger.ts';
 import type { BusLink } from './client/link.ts';
 import type { HeaderPairs, Incoming } from './client/nats.ts';
 import type { Member } from './directory.ts';
-import { LEDGER_STREAM, LEDGER_SUBJECT } from './subjects.ts';
 
 type Entry = Parameters<LedgerStorage['append']>[0][number];
 
-/** The ledger's stream as its storage; only the ledger's identity may publish to it. */
+/** One of the ledger's streams as storage; only the ledger's identity may publish to them. */
 export interface StreamStorage extends LedgerStorage {
   /**
    * Every entry, oldest first, for `Ledger.restore`; with `index`, those from there on (perhaps with
    * a repeated one before them). @throws Error when the broker does not answer.
    */
   read(index?: number): AsyncIterable<Uint8Array>;
+}
+
+/** A stream of one subject. */
+export interface StoredStream {
+  readonly name: string;
+  readonly subject: string;
 }
 
 const ANSWER_MS = 3000;
@@ -25,14 +30,14 @@ function headerOf(message: Incoming, wanted: string): string | undefined {
   return undefined;
 }
 
-/** Sequence of a PubAck of LEDGER; an error, or no responders, is no answer to build on. */
-function storedAt(message: Incoming): number | undefined {
+/** Sequence of a PubAck of that stream; an error, or no responders, is no answer to build on. */
+function storedAt(message: Incoming, wanted: string): number | undefined {
   if (message.status !== 0) return undefined;
   try {
     const answer: unknown = JSON.parse(Buffer.from(message.data).toString('utf8'));
     if (typeof answer !== 'object' || answer === null || 'error' in answer) return undefined;
     const { stream, seq } = answer as { stream?: unknown; seq?: unknown };
-    return stream === LEDGER_STREAM && typeof seq === 'number' ? seq : undefined;
+    return stream === wanted && typeof seq === 'number' ? seq : undefined;
   } catch {
     return undefined;
   }
@@ -46,9 +51,10 @@ function storedAt(message: Incoming): number | undefined {
 export function createStreamStorage(options: {
   readonly link: BusLink;
   readonly self: Member;
+  readonly stream: StoredStream;
 }): StreamStorage {
-  const { link, self } = options;
-  const prefix = `_INBOX.${self.token}._js.${LEDGER_STREAM}`;
+  const { link, self, stream } = options;
+  const prefix = `_INBOX.${self.token}._js.${stream.name}`;
   const waiting = new Map<string, (message: Incoming | undefined) => void>();
   let count = 0;
   let end: number | undefined;
@@ -63,7 +69,7 @@ export function createStreamStorage(options: {
       waiting.set(reply, resolve);
       timer = setTimeout(() => resolve(undefined), ANSWER_MS);
     });
-    link.publish({ subject: LEDGER_SUBJECT, reply, payload, headers });
+    link.publish({ subject: stream.subject, reply, payload, headers });
     const answer = await answered;
     clearTimeout(timer);
     waiting.delete(reply);
@@ -109,10 +115,10 @@ export function createStreamStorage(options: {
         timer = setTimeout(late, ANSWER_MS);
       });
       link.publish({
-        subject: `$JS.API.DIRECT.GET.${LEDGER_STREAM}`,
+        subject: `$JS.API.DIRECT.GET.${stream.name}`,
         reply,
         payload: Buffer.from(
-          JSON.stringify({ seq: from, batch: BATCH, next_by_subj: LEDGER_SUBJECT }),
+          JSON.stringify({ seq: from, batch: BATCH, next_by_subj: stream.subject }),
         ),
       });
     });
@@ -125,7 +131,7 @@ export function createStreamStorage(options: {
       ...(after === undefined ? [] : [['Nats-Expected-Last-Sequence', String(after)] as const]),
     ];
     const answer = await ask(entry.bytes, headers);
-    return answer === undefined ? undefined : storedAt(answer);
+    return answer === undefined ? undefined : storedAt(answer, stream.name);
   }
 
   async function appendAll(entries: readonly Entry[]): Promise<number> {

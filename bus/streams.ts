@@ -12,12 +12,13 @@ import {
 } from '@nats-io/jetstream';
 import { type ConnectOptions, connectNats } from './client/nats.ts';
 import type { Member } from './directory.ts';
+import type { StoredStream } from './ledger-storage.ts';
 import {
   APPEND_STREAM,
   deliverySubject,
   durableName,
-  LEDGER_STREAM,
-  LEDGER_SUBJECT,
+  LEDGER_CHECKPOINTS,
+  LEDGER_ENTRIES,
   streamName,
 } from './subjects.ts';
 
@@ -78,10 +79,10 @@ const APPEND: Partial<StreamConfig> & { readonly name: string } = {
   ...NO_ANSWER,
 };
 
-/** No age and no size limit: an entry leaves the ledger by no rule of the broker's. */
-const LEDGER: Partial<StreamConfig> & { readonly name: string } = {
-  name: LEDGER_STREAM,
-  subjects: [LEDGER_SUBJECT],
+/** No age and no size limit: what the ledger keeps leaves it by no rule of the broker's. */
+const kept = ({ name, subject }: StoredStream) => ({
+  name,
+  subjects: [subject],
   retention: RetentionPolicy.Limits,
   storage: StorageType.File,
   discard: DiscardPolicy.New,
@@ -90,7 +91,7 @@ const LEDGER: Partial<StreamConfig> & { readonly name: string } = {
   duplicate_window: LEDGER_DUPLICATE_WINDOW_MS * NANOS,
   // The ledger reads itself back by direct get: one right, and no consumer to make.
   allow_direct: true,
-};
+});
 
 async function ensureStream(
   manager: JetStreamManager,
@@ -143,7 +144,8 @@ export async function ensureStreams(
     const manager = await jetstreamManager(nats, { checkAPI: false, timeout: API_TIMEOUT_MS });
     for (const kind of swarm.kinds) await ensureStream(manager, kindStream(kind, swarm.districts));
     await ensureStream(manager, APPEND);
-    await ensureStream(manager, LEDGER);
+    await ensureStream(manager, kept(LEDGER_ENTRIES));
+    await ensureStream(manager, kept(LEDGER_CHECKPOINTS));
     for (const { member, kinds } of swarm.receivers) {
       for (const kind of kinds) {
         // `add` with the same configuration answers with the consumer that is there.

@@ -60,6 +60,14 @@ export function streamName(kind: string): string {
 export const APPEND_STREAM = 'APPEND';
 export const LEDGER_STREAM = 'LEDGER';
 export const LEDGER_SUBJECT = 'ledger.entry';
+export const CHECKPOINT_STREAM = 'CHECKPOINT';
+export const CHECKPOINT_SUBJECT = 'ledger.checkpoint';
+/** What the ledger keeps: its entries, and the tree heads that witnesses cosigned. */
+export const LEDGER_ENTRIES = { name: LEDGER_STREAM, subject: LEDGER_SUBJECT } as const;
+export const LEDGER_CHECKPOINTS = {
+  name: CHECKPOINT_STREAM,
+  subject: CHECKPOINT_SUBJECT,
+} as const;
 
 /** The durable consumer of a receiver on a stream is named by the receiver's token. */
 export function durableName(receiver: Member): string {

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { openLink } from '#bus/client/link.ts';
 import { startLedgerFeed } from '#bus/ledger-feed.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
+import { LEDGER_ENTRIES } from '#bus/subjects.ts';
 import { createLedger } from '#custody/ledger/ledger.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
@@ -22,7 +23,7 @@ runProcess(async (context) => {
   const source = await identityOf(context);
   const broker = brokerOf(start);
   const link = await openLink({ source, ...broker, clock: Date.now, random: Math.random });
-  const storage = createStreamStorage({ link, self });
+  const storage = createStreamStorage({ link, self, stream: LEDGER_ENTRIES });
   const ledger = createLedger({
     storage,
     clock: Date.now,

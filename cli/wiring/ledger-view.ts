@@ -1,7 +1,7 @@
 import type { BusLink } from '#bus/client/link.ts';
 import type { Member } from '#bus/directory.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
-import { LEDGER_SUBJECT } from '#bus/subjects.ts';
+import { LEDGER_ENTRIES, LEDGER_SUBJECT } from '#bus/subjects.ts';
 import { createBook } from '#custody/ledger/book.ts';
 import { decodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import { createQueries, type LedgerQueries } from '#custody/ledger/queries.ts';
@@ -20,7 +20,7 @@ export interface LedgerView extends LedgerQueries {
 
 /** Opens the view: what is stored first, then what comes. @throws Error when it cannot be read. */
 export async function openLedgerView(link: BusLink, self: Member): Promise<LedgerView> {
-  const storage = createStreamStorage({ link, self });
+  const storage = createStreamStorage({ link, self, stream: LEDGER_ENTRIES });
   const book = createBook();
   const listeners = new Set<(entry: LedgerEntry) => void>();
   let reading: Promise<void> | undefined;

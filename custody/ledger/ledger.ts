@@ -9,7 +9,7 @@ import type { RecordId, RecordKind } from '../record.ts';
 import { createRefusalTally } from '../refusals.ts';
 import { createSvidCache, type VerifyChain } from '../svid-cache.ts';
 import { createBook, sequenceKey } from './book.ts';
-import { decodeEntry } from './entry.ts';
+import { decodeEntry, type LedgerEntry } from './entry.ts';
 import { judgeRecord } from './judge.ts';
 import { createQueries, type LedgerQueries } from './queries.ts';
 import { createWriter } from './writer.ts';
@@ -71,6 +71,8 @@ export interface Ledger extends LedgerQueries {
   submit(submission: Submission): Promise<Outcome<Receipt, LedgerCode>>;
   /** Enters a signed note, once; accepted means durable. */
   enter(note: string): Promise<Outcome<Entered, LedgerCode>>;
+  /** Every entry, those included that are on their way to storage. */
+  entries(): readonly LedgerEntry[];
   /** Entries from index 0 on that storage holds; what the queries show beyond is on its way. */
   durable(): number;
   /** Rebuilds the indexes from storage, before the first submission. */
@@ -194,6 +196,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     ...createQueries(book),
     enter,
     trustChanged: () => svids.flush(),
+    entries: () => book.entries,
     durable: writer.durable,
     submit,
     async flush(which) {

@@ -11,6 +11,7 @@ import type { UserPermissions } from '#bus/gate/user-jwt.ts';
 import { startLedgerFeed } from '#bus/ledger-feed.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
 import { ensureStreams } from '#bus/streams.ts';
+import { LEDGER_ENTRIES } from '#bus/subjects.ts';
 import { createLedger, type Ledger } from '#custody/ledger/ledger.ts';
 import type { Outcome } from '#identity/outcome.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
@@ -230,7 +231,11 @@ export async function startSwarm(
       ),
     ledger: async () => {
       const { client: own } = await client(MEMBERS.ledger);
-      const storage = createStreamStorage({ link: own.link, self: MEMBERS.ledger });
+      const storage = createStreamStorage({
+        link: own.link,
+        self: MEMBERS.ledger,
+        stream: LEDGER_ENTRIES,
+      });
       const ledger = createLedger({
         verify: (chain, at) => verifyX509Svid(chain, bundles, at),
         storage,
