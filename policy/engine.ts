@@ -16,6 +16,12 @@ export interface PolicyOptions {
   readonly newId?: () => string;
 }
 
+/** What a decision names itself by: hex(SHA-256) over the bundle and the data that its rules read. */
+export function policyRevision({ bundle, data }: Pick<PolicyOptions, 'bundle' | 'data'>): string {
+  const hash = createHash('sha256').update(bundle).update('\0').update(JSON.stringify(data));
+  return hash.digest('hex');
+}
+
 /**
  * Loads a compiled bundle into the embedded engine. Anything but a well-formed answer denies: an
  * undefined result, an empty list, an error in evaluation.
@@ -30,11 +36,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
     }
   }
   engine.setData({ swarm: options.data as object });
-  const revision = createHash('sha256')
-    .update(options.bundle)
-    .update('\0')
-    .update(JSON.stringify(options.data))
-    .digest('hex');
+  const revision = policyRevision(options);
 
   const evaluate = (input: object, entrypoint: string): unknown => {
     try {

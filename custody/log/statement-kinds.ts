@@ -37,6 +37,8 @@ export interface AttestationStatement {
   readonly key: string;
   readonly type: string;
   readonly instance: string;
+  /** Seconds since the epoch: when it was started. */
+  readonly from: number;
 }
 
 /** That a key of the trust domain has entered a state, as its issuer's journal has it. */
@@ -57,11 +59,11 @@ export interface AuthorityStatement {
 /** Which rules decide, from this entry on until the next statement of this kind. */
 export interface PolicyStatement {
   readonly kind: 'policy';
-  /** Of the compiled bundle, as decisions name it. */
+  /** hex(SHA-256) over bundle and grants together, as each decision names it. */
   readonly revision: string;
-  /** hex(SHA-256) of the bundle's bytes. */
+  /** hex(SHA-256) of the compiled bundle's bytes. */
   readonly digest: string;
-  /** hex(SHA-256) of the swarm's grants, the data that the rules read, in RFC 8785. */
+  /** hex(SHA-256) of the swarm's grants, the data that the rules read, as JSON. */
   readonly data: string;
   /** Seconds since the epoch: when the launcher began to hand it out. */
   readonly from: number;
@@ -118,6 +120,7 @@ const MEMBERS: { readonly [K in StatementKind]: Readonly<Record<string, Check>> 
     key: matches(/^[!-~]{0,128}$/),
     type: line,
     instance: line,
+    from: count,
   },
   authority: {
     authority: line,

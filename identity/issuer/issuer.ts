@@ -113,6 +113,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       svids.retain(entries);
       jwtSvids.retain(entries);
       changes.notify();
+      link.emit({ event: 'entries' });
     },
   });
   const list = attestors({

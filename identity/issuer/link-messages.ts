@@ -181,6 +181,8 @@ export const LinkEvent = z.discriminatedUnion('event', [
   }),
   /** There are rows in the outbox that were not there before. */
   z.strictObject({ event: z.literal('outbox') }),
+  /** Registration entries were added, replaced or removed. */
+  z.strictObject({ event: z.literal('entries') }),
   /** A key has entered another state, and so the bundle may have changed. */
   z.strictObject({ event: z.literal('authorities') }),
 ]);

@@ -37,6 +37,7 @@ const STATEMENTS: { readonly [K in StatementKind]: Extract<Statement, { kind: K 
     key: '',
     type: 'sensor',
     instance: 'sensor-cam-1',
+    from: 3,
   },
   authority: {
     kind: 'authority',
@@ -47,7 +48,7 @@ const STATEMENTS: { readonly [K in StatementKind]: Extract<Statement, { kind: K 
     exp: 2,
     fingerprint: thumbprint,
   },
-  policy: { kind: 'policy', revision: 'r1', digest: hex, data: hex, from: 3 },
+  policy: { kind: 'policy', revision: hex, digest: hex, data: hex, from: 3 },
   bundle: { kind: 'bundle', domain: 'city.example', sequence: 4, digest: thumbprint },
 };
 const KINDS = Object.keys(STATEMENTS) as StatementKind[];
