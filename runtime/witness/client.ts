@@ -1,10 +1,18 @@
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { WITNESS_CODES, type WitnessCode } from '#custody/log/codes.ts';
 import type { ForkProof } from '#custody/log/fork.ts';
+import { MAX_NOTE_CHARACTERS } from '#custody/log/note.ts';
 import { formatWitnessRequest, type WitnessRequest } from '#custody/log/witness.ts';
 import { type Accepted, accept, type Refused, refuse } from '#identity/outcome.ts';
 import { forkProofOf } from './forks.ts';
-import { ADD_CHECKPOINT, FORKS, MAX_ANSWER_BYTES, SIZE_TYPE, STATUS } from './protocol.ts';
+import {
+  ADD_CHECKPOINT,
+  checkpointPath,
+  FORKS,
+  MAX_ANSWER_BYTES,
+  SIZE_TYPE,
+  STATUS,
+} from './protocol.ts';
 
 /** Why a witness said nothing that can be used. */
 export interface WitnessSilence extends Refused<WitnessCode | 'WITNESS_UNREACHABLE'> {
@@ -20,6 +28,11 @@ export interface WitnessClient {
    * stores the lines verifies them first.
    */
   add(request: WitnessRequest): Promise<Accepted<string> | WitnessSilence>;
+  /**
+   * The note that it cosigned last of that log, if there has been any; `undefined` when it does not
+   * say. Foreign input: what counts in it is the log's own signature.
+   */
+  last(origin: string): Promise<{ readonly note?: string } | undefined>;
   /** Proofs of forks that it keeps, for `verifyFork` to judge; empty when it does not answer. */
   forks(): Promise<readonly ForkProof[]>;
 }
@@ -32,6 +45,7 @@ export interface WitnessClientOptions {
   readonly timeoutMs: number;
 }
 
+const MAX_NOTE_BYTES = 4 * MAX_NOTE_CHARACTERS;
 const MAX_FORKS_BYTES = 16 * 1024 * 1024;
 const SIZE = /^(0|[1-9][0-9]{0,15})\n$/;
 const CODE = /^([A-Z_]{1,64}): /;
@@ -118,6 +132,16 @@ export function createWitnessClient(options: WitnessClientOptions): WitnessClien
       } catch (error) {
         const { code, name } = error as NodeJS.ErrnoException;
         return refuse('WITNESS_UNREACHABLE', `no answer (${code ?? name})`);
+      }
+    },
+    last: async (origin) => {
+      const path = checkpointPath(origin);
+      try {
+        const { status, body } = await exchange(options, { method: 'GET', path }, MAX_NOTE_BYTES);
+        if (status === 200) return { note: body };
+        return status === 404 ? {} : undefined;
+      } catch {
+        return undefined;
       }
     },
     forks: async () => {

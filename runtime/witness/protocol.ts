@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { WitnessCode } from '#custody/log/codes.ts';
 
 /** Paths of c2sp.org/tlog-witness, and one of our own: proofs of forks, as a JSON array. */
@@ -5,6 +6,11 @@ export const ADD_CHECKPOINT = '/add-checkpoint';
 export const FORKS = '/forks';
 /** `GET /<SHA-256 of the origin, hex>/checkpoint`: what was cosigned last. */
 export const CHECKPOINT = /^\/([0-9a-f]{64})\/checkpoint$/;
+
+/** Where the last checkpoint of a log is found. */
+export function checkpointPath(origin: string): string {
+  return `/${createHash('sha256').update(origin).digest('hex')}/checkpoint`;
+}
 
 /** The body of a 409: the size that was cosigned last, in decimal, and a newline. */
 export const SIZE_TYPE = 'text/x.tlog.size';

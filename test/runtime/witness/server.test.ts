@@ -42,6 +42,16 @@ test('a witness answers 200 with its cosignature, and shows the checkpoint to wh
   expect(shown).toMatchObject({ status: 200, body: note });
 });
 
+test('the log learns what a witness remembers of it, also that it is nothing, and not from silence', async () => {
+  const { add, witness, client } = await setUp();
+  expect(await client.last(ORIGIN)).toEqual({});
+  const log = testLog(entries(3));
+  const answer = await add(request(log, 0));
+  expect(await client.last(ORIGIN)).toEqual({ note: log.head() + answer.body });
+  await witness.close();
+  expect(await client.last(ORIGIN)).toBeUndefined();
+});
+
 test('each refusal has the status that c2sp.org/tlog-witness gives it', async () => {
   const { add, post, socketPath } = await setUp();
   const log = testLog(entries(9));
