@@ -6,6 +6,7 @@ export const WIRING_CODES = {
   PLATFORM_QUARANTINED: 'A gate or the ledger got no identity from the issuer.',
   CUSTODY_FOLDER_OF_ANOTHER: 'The keys in the state folder are those of another trust domain.',
   CUSTODY_PINS_DAMAGED: 'The pinned keys of log and witnesses, or a change of them, is damaged.',
+  ROLLOVER_FAILED: 'The keys in force cannot agree to a change, or there are none yet.',
   WITNESS_KEY_CHANGED: 'A witness has another key than the one that is pinned for it.',
   LOG_NOT_OPENED: 'The log of a swarm with one shared key could not be opened.',
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',

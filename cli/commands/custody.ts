@@ -9,6 +9,7 @@ import { ancestryJson, ancestryLines, badHop } from '../story/ancestry.ts';
 import { type SwarmClient, swarmClient } from '../story/client.ts';
 import { ENTRY_KINDS, type EntryKind, entryName, tellEntry } from '../story/entries.ts';
 import { findRecord, lastAction } from '../story/find.ts';
+import { addRollover } from './custody-rollover.ts';
 import { globals, runningSwarm } from './options.ts';
 
 interface RunOption {
@@ -59,6 +60,7 @@ export function custodyCommand(): Command {
       const client = await clientOf(command, options.run);
       await show(client, record, options);
     });
+  addRollover(custody);
   return custody;
 }
 

@@ -73,5 +73,7 @@ export const ledgerConfigSchema = z.strictObject({
   witnesses: z.array(z.strictObject({ name: z.string(), socket: z.string() })),
   /** Every key that this log has had: under one of them its stored checkpoints are signed. */
   logKeys: z.array(z.string()),
+  /** Changes of its keys, signed notes: it enters them where it has not yet. */
+  rollovers: z.array(z.string()),
 });
 export type LedgerConfig = z.infer<typeof ledgerConfigSchema>;

@@ -15,6 +15,7 @@ import { type CustodyHistory, policyInForce, readHistory } from './custody-polic
 export interface CustodyKeys {
   /** `<trust domain>/ledger/<8 hex>`: names this log, and the log's key. */
   readonly origin: string;
+  readonly trustDomain: string;
   /** The log's verifier key, as c2sp.org/signed-note spells it. */
   readonly logKey: string;
   /** For `secrets.ledgerKey` of the ledger's start message; see `ledgerSigner`. */
@@ -53,20 +54,22 @@ async function readOrigin(folder: string): Promise<string | undefined> {
 export async function openCustodyKeys(options: {
   /** The run's own folder for them, 0700. */
   readonly folder: string;
-  readonly trustDomain: string;
+  /** Absent where a swarm has begun and is only to be read: then it is the one of the origin. */
+  readonly trustDomain?: string;
 }): Promise<Outcome<CustodyKeys, CustodyKeysCode>> {
-  const { folder, trustDomain } = options;
-  const prefix = `${trustDomain}/ledger/`;
+  const { folder } = options;
   const kept = await readOrigin(folder);
-  if (kept !== undefined && !/^[0-9a-f]{8}$/.test(kept.replace(prefix, ''))) {
+  const [, ofOrigin] = /^(.+)\/ledger\/[0-9a-f]{8}$/.exec(kept ?? '') ?? [];
+  const trustDomain = options.trustDomain ?? ofOrigin;
+  if (trustDomain === undefined || (kept !== undefined && ofOrigin !== trustDomain)) {
     return refuse(
       'CUSTODY_FOLDER_OF_ANOTHER',
-      `${join(folder, ORIGIN_FILE)}: not an origin of ${trustDomain}; choose another folder with --state-dir`,
+      `${join(folder, ORIGIN_FILE)}: no origin of ${trustDomain ?? 'a log'}; choose another folder with --state-dir`,
     );
   }
   const history = await readHistory(folder);
   if (!history.ok) return history;
-  const origin = kept ?? `${prefix}${randomBytes(4).toString('hex')}`;
+  const origin = kept ?? `${trustDomain}/ledger/${randomBytes(4).toString('hex')}`;
   const absent = kept === undefined ? 'make' : 'refuse';
   const logPath = join(folder, LEDGER_KEY_FILE);
   const pinned = history.value && policyInForce(history.value).log.map(({ vkey }) => vkey);
@@ -88,6 +91,7 @@ export async function openCustodyKeys(options: {
   });
   return accept({
     origin,
+    trustDomain,
     logKey: ledgerSigner(origin, ledgerSecret).verifier.vkey,
     ledgerSecret,
     attester,

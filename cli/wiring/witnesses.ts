@@ -137,6 +137,7 @@ export function createWitnesses(options: {
         socket: run.witnessSocket(name),
       })),
       logKeys: known().policies.flatMap(({ policy }) => policy.log.map(({ vkey }) => vkey)),
+      rollovers: [...known().rollovers],
     }),
     ledgerSecrets: () => ({ ledgerKey: keys.ledgerSecret }),
   };

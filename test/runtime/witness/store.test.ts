@@ -69,7 +69,7 @@ describe('a witness', () => {
     await rename(memory, `${memory}.away`);
     expect(await open()).toMatchObject({
       code: 'WITNESS_MEMORY_DAMAGED',
-      detail: expect.stringContaining('is missing, though this witness has a key'),
+      detail: expect.stringContaining('is missing, though this witness has begun'),
     });
     await rename(`${memory}.away`, memory);
     const key = join(folder, 'witness.key');
