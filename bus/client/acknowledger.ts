@@ -1,10 +1,10 @@
 import { encodeAck } from '#custody/ack.ts';
-import type { RecordDraft } from '#custody/record/sign.ts';
 import type { RecordClaims, SignedRecord } from '#custody/record.ts';
 import type { Member } from '../directory.ts';
 import { ackSubject } from '../subjects.ts';
 import { recordHeaders } from './envelope.ts';
 import type { BusLink } from './link.ts';
+import type { Signing } from './signing.ts';
 
 interface Progress {
   readonly sender: Member;
@@ -37,7 +37,7 @@ export function createAcknowledger(options: {
   readonly link: BusLink;
   readonly self: Member;
   readonly session: string;
-  readonly sign: (draft: RecordDraft) => SignedRecord;
+  readonly signing: Pick<Signing, 'soon'>;
   readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
   readonly clock: () => number;
 }): Acknowledger {
@@ -79,10 +79,16 @@ export function createAcknowledger(options: {
       ...(rejected.length === 0 ? {} : { rejected }),
     });
     const subject = ackSubject(self, progress.sender);
-    const record = options.sign({ aud: [progress.sender.id], sbj: subject, knd: 'ack', payload });
-    link.publish({ subject, payload, headers: recordHeaders(record, { chain: true }) });
-    void options.submit(record, payload).catch(() => undefined);
+    const draft = { aud: [progress.sender.id], sbj: subject, knd: 'ack', payload } as const;
+    const use = (record: SignedRecord): void => {
+      link.publish({ subject, payload, headers: recordHeaders(record, { chain: true }) });
+      void options.submit(record, payload).catch(() => undefined);
+    };
     progress.dirty = false;
+    void options.signing.soon(draft, use).catch(() => {
+      // No SVID now: it is told with the next one.
+      progress.dirty = true;
+    });
   }
 
   return {
@@ -99,13 +105,7 @@ export function createAcknowledger(options: {
     flush() {
       if (!link.connected()) return;
       for (const progress of sessions.values()) {
-        if (!progress.dirty) continue;
-        try {
-          publish(progress);
-        } catch {
-          // No SVID now: it stays dirty and is told with the next one.
-          return;
-        }
+        if (progress.dirty) publish(progress);
       }
     },
     repeat() {

@@ -1,20 +1,17 @@
-import { encodeAck } from '#custody/ack.ts';
-import { createRecordSigner, type RecordDraft } from '#custody/record/sign.ts';
-import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
-import { createRefusalTally } from '#custody/refusals.ts';
-import { trustDomainOf } from '#identity/spiffe-id.ts';
+import { createRecordSigner } from '#custody/record/sign.ts';
 import { createCertificateCache } from '../certificates.ts';
 import { createDoor, type DoorRefusal } from '../door.ts';
-import { appendSubject, receiptSubject } from '../subjects.ts';
+import { receiptSubject } from '../subjects.ts';
 import { note } from '../telemetry.ts';
 import { createAcknowledger } from './acknowledger.ts';
 import { createAnteroom, throughAnteroom } from './anteroom.ts';
 import { type Consumer, createConsumer } from './consumer.ts';
-import { joinCauses, MAX_CAUSES } from './join.ts';
 import { openLink } from './link.ts';
+import { createOwnRecords } from './own-records.ts';
 import { createRequester } from './requester.ts';
 import { createResponder, type Responder } from './responder.ts';
 import { createSender } from './sender.ts';
+import { createSigning } from './signing.ts';
 import { createSubmitter } from './submitter.ts';
 import type { BusClient, BusClientOptions } from './types.ts';
 
@@ -47,7 +44,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   const certificates = createCertificateCache({ bundles: () => source.bundles() });
   const signer = createRecordSigner({ source, clock, random });
   const { session } = signer;
-  const sign = (draft: RecordDraft): SignedRecord => signer.sign(draft);
+  const signing = createSigning({ signer, defer: setImmediate });
   const door = (options.createDoor ?? createDoor)({
     self,
     directory,
@@ -65,19 +62,9 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   const room =
     standing && createAnteroom({ ...standing, awaits: door.awaits, now: () => performance.now() });
   const patient = room === undefined ? link : throughAnteroom(link, room);
-  const tally = createRefusalTally({ clock });
-  const refusals: Record<string, number> = {};
-  const ledgerId = `spiffe://${trustDomainOf(self.id)}/platform/ledger`;
 
   function onRefusal(refusal: DoorRefusal): void {
-    refusals[refusal.code] = (refusals[refusal.code] ?? 0) + 1;
-    tally.add({
-      code: refusal.code,
-      presented_by: refusal.presentedBy ?? 'unknown',
-      subject: refusal.subject,
-      ...(refusal.signedBy === undefined ? {} : { signed_by: refusal.signedBy }),
-      ...(refusal.recordId === undefined ? {} : { record: refusal.recordId }),
-    });
+    own.refused(refusal);
     const presenter = directory.byToken(refusal.presentedBy ?? '')?.token;
     note('refused', { identity: self.id, refusal, presenter });
     options.onRefusal(refusal);
@@ -90,26 +77,27 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     limit: options.maxUnconfirmed ?? 2048,
     channel: door.channel({ subject: receiptSubject(self), kinds: ['ack'], reply: 'none' }),
   });
-  const submit = submitter.submit;
+  const { submit } = submitter;
+  const own = createOwnRecords({ self, signing, submit, clock });
   const acks = `${self.district ?? 'platform'}.ack.*.${self.token}`;
   const sender = createSender({
     link,
     self,
     directory,
     session,
-    sign,
+    signing,
     submit,
     clock,
     limit: options.maxOutstanding ?? 256,
     channel: door.channel({ subject: acks, kinds: ['ack'], reply: 'none' }),
     propagate,
   });
-  const acknowledger = createAcknowledger({ link, self, session, sign, submit, clock });
+  const acknowledger = createAcknowledger({ link, self, session, signing, submit, clock });
   const requester = createRequester({
     link,
     self,
     directory,
-    sign,
+    signing,
     submit,
     onRefusal,
     propagate,
@@ -122,40 +110,6 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
   });
   const consumers = new Map<string, Consumer>();
   const responders = new Map<string, Responder>();
-
-  function recordNow(draft: {
-    readonly kind: RecordKind;
-    readonly payload: Uint8Array;
-    readonly causes?: readonly RecordId[];
-  }): { readonly id: RecordId; readonly submitted: Promise<void> } {
-    const record = sign({
-      aud: [ledgerId],
-      sbj: appendSubject(self),
-      knd: draft.kind,
-      par: draft.causes ?? [],
-      payload: draft.payload,
-    });
-    return { id: record.id, submitted: submit(record, draft.payload) };
-  }
-
-  const join = (causes: readonly RecordId[], most: number): readonly RecordId[] =>
-    joinCauses(causes, most, (some) => {
-      const payload = Buffer.from('{"type":"join"}');
-      const { id, submitted } = recordNow({ kind: 'join', payload, causes: some });
-      void submitted.catch(() => undefined);
-      return id;
-    });
-
-  function tellRefusals(all: boolean): void {
-    for (const refusal of tally.take({ all })) {
-      try {
-        const payload = encodeAck(refusal);
-        void recordNow({ kind: 'ack', payload }).submitted.catch(() => undefined);
-      } catch {
-        // No SVID now, or a subject too odd to be recorded: counted above all the same.
-      }
-    }
-  }
 
   function tellRenewed(): void {
     try {
@@ -187,7 +141,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     setInterval(() => {
       submitter.tick();
       sender.tick();
-      tellRefusals(false);
+      own.tell(false);
     }, TICK_MS),
   ];
   await link.flush();
@@ -200,7 +154,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     self,
     session,
     link,
-    sign,
+    sign: (draft) => signing.now(draft),
     async send(draft) {
       if (!subscribedAcks) {
         subscribedAcks = true;
@@ -209,8 +163,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
           if (refused !== undefined) onRefusal(refused);
         });
       }
-      const causes = join(draft.causes ?? [], MAX_CAUSES);
-      return sender.send({ ...draft, causes });
+      return sender.send({ ...draft, causes: own.join(draft.causes ?? []) });
     },
     async flush() {
       await sender.flush();
@@ -235,17 +188,16 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       consumers.set(consume.kind, consumer);
       return consumer;
     },
-    request: (draft) =>
-      requester.request({ ...draft, causes: join(draft.causes ?? [], MAX_CAUSES) }),
+    request: async (draft) => requester.request({ ...draft, causes: own.join(draft.causes ?? []) }),
     async serve(serve) {
       const responder = createResponder({
         ...serve,
         link: patient,
         self,
-        sign,
+        signing,
         submit,
         onRefusal,
-        join,
+        join: own.join,
         propagate,
         channel: door.channel({
           subject: `svc.${serve.service}.*`,
@@ -258,15 +210,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       await link.flush();
       return responder;
     },
-    async record(draft) {
-      const { id, submitted } = recordNow({
-        ...draft,
-        causes: join(draft.causes ?? [], MAX_CAUSES),
-      });
-      await submitted;
-      return id;
-    },
-    joinCauses: (causes, most = MAX_CAUSES) => join(causes, most),
+    record: own.record,
+    joinCauses: own.join,
     status: () => ({
       session,
       link: link.status(),
@@ -275,7 +220,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       requests: requester.status(),
       consumed: [...consumers].map(([kind, consumer]) => ({ kind, ...consumer.status() })),
       served: [...responders].map(([service, served]) => ({ service, ...served.status() })),
-      refusals: { ...refusals },
+      refusals: own.refusals(),
     }),
     async close() {
       room?.close();
@@ -284,7 +229,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       for (const timer of timers) clearInterval(timer);
       stopTrust();
       acknowledger.flush();
-      tellRefusals(true);
+      own.tell(true);
+      signing.flush();
       requester.close();
       const closed = new Error('the bus client was closed');
       sender.close(closed);

@@ -1,4 +1,3 @@
-import type { RecordDraft } from '#custody/record/sign.ts';
 import type { RecordId, SignedRecord, ToolClaim } from '#custody/record.ts';
 import { type Refused, refuse } from '#identity/outcome.ts';
 import type { DoorCode, RequestCode } from '../codes.ts';
@@ -16,6 +15,7 @@ import type { Verified } from '../verified.ts';
 import { type Propagate, REFUSED_HEADER, recordHeaders, underTrace } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
+import type { Signing } from './signing.ts';
 
 export interface RequestDraft {
   /** Name of the service (`llm`, `mcp`, `ledger`). */
@@ -81,7 +81,7 @@ export function createRequester(options: {
   readonly self: Member;
   readonly directory: Directory;
   readonly channel: Channel;
-  readonly sign: (draft: RecordDraft) => SignedRecord;
+  readonly signing: Pick<Signing, 'soon'>;
   readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
   readonly nonce: () => string;
   readonly onRefusal: (refusal: DoorRefusal) => void;
@@ -106,7 +106,26 @@ export function createRequester(options: {
   ): Promise<RequestResult | 'again'> {
     const subject = requestSubject(draft.service, self);
     const reply = replySubject(self, draft.service, options.nonce());
-    const record = options.sign({
+    const trace = options.propagate?.inject();
+    const started = performance.now();
+    function ask(record: SignedRecord): Promise<RequestResult | 'again' | 'absent'> {
+      const { promise, resolve } = Promise.withResolvers<RequestResult | 'again' | 'absent'>();
+      pending.set(reply, { record, responder, settle: resolve });
+      link.publish({
+        subject,
+        reply,
+        payload,
+        headers: recordHeaders(record, { chain: true, trace }),
+      });
+      return promise;
+    }
+    const use = (record: SignedRecord) => {
+      hop.record = record;
+      // Into the ledger before anything is done about it, and whether or not it is answered.
+      void options.submit(record, payload).catch(() => undefined);
+      return { record, answered: ask(record) };
+    };
+    const recordDraft = {
       aud: [responder.id],
       sbj: subject,
       rpl: reply,
@@ -114,18 +133,10 @@ export function createRequester(options: {
       par: draft.causes ?? [],
       payload,
       ...(draft.tool === undefined ? {} : { tool: draft.tool }),
-    });
-    hop.record = record;
-    // Into the ledger before anything is done about it, and whether or not it is answered.
-    void options.submit(record, payload).catch(() => undefined);
-    const headers = recordHeaders(record, { chain: true, trace: options.propagate?.inject() });
-    const started = performance.now();
+    };
     try {
+      let { record, answered } = await options.signing.soon(recordDraft, use);
       for (;;) {
-        const answered = new Promise<RequestResult | 'again' | 'absent'>((settle) => {
-          pending.set(reply, { record, responder, settle });
-        });
-        link.publish({ subject, reply, payload, headers });
         const result = await withDeadline(answered, until - performance.now());
         if (result === 'late') {
           return refuse('REQUEST_TIMED_OUT', `no answer from ${draft.service} in time`);
@@ -139,6 +150,7 @@ export function createRequester(options: {
         await new Promise((resolve) => setTimeout(resolve, ABSENT_PAUSE_MS));
         if (closed) return refuse('REQUEST_CLOSED', 'the client was closed');
         if (performance.now() - started > STALE_MS) return 'again';
+        answered = ask(record);
       }
     } finally {
       pending.delete(reply);

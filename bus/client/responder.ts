@@ -1,4 +1,3 @@
-import type { RecordDraft } from '#custody/record/sign.ts';
 import type { RecordId, SignedRecord, ToolClaim } from '#custody/record.ts';
 import type { Member } from '../directory.ts';
 import { type Channel, type DoorRefusal, withPayload } from '../door.ts';
@@ -14,6 +13,7 @@ import type { Verified } from '../verified.ts';
 import { type Propagate, REFUSED_HEADER, recordHeaders, underTrace } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
+import type { Signing } from './signing.ts';
 
 /** What a service answers; `causes` are further records that the answer rests on. */
 export interface ServiceAnswer {
@@ -50,7 +50,7 @@ export function createResponder(
     readonly link: BusLink;
     readonly self: Member;
     readonly channel: Channel;
-    readonly sign: (draft: RecordDraft) => SignedRecord;
+    readonly signing: Pick<Signing, 'soon'>;
     readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
     readonly onRefusal: (refusal: DoorRefusal) => void;
     /** More causes than fit: gathered by `join` records. */
@@ -94,21 +94,22 @@ export function createResponder(
     }
     const payload = encodeResponse(answer.response);
     const more = options.join(answer.causes ?? [], MAX_CAUSES - 1);
-    const record = options.sign({
+    const trace = options.propagate?.inject();
+    const draft = {
       aud: [request.signedBy],
       sbj: reply,
-      knd: 'tool.result',
+      knd: 'tool.result' as const,
       par: [...new Set([request.recordId, ...more])],
       payload,
       ...(answer.tool === undefined ? {} : { tool: answer.tool }),
+    };
+    const sent = await options.signing.soon(draft, (record) => {
+      hop.response = { status: answer.response.status, record: record.id };
+      const headers = recordHeaders(record, { chain: true, trace });
+      link.publish({ subject: reply, payload, headers });
+      return { submitted: options.submit(record, payload) };
     });
-    hop.response = { status: answer.response.status, record: record.id };
-    link.publish({
-      subject: reply,
-      payload,
-      headers: recordHeaders(record, { chain: true, trace: options.propagate?.inject() }),
-    });
-    await options.submit(record, payload);
+    await sent.submitted;
   }
 
   function next(): void {

@@ -13,6 +13,7 @@ import type { BusLink } from './link.ts';
 import type { HeaderPairs, Incoming } from './nats.ts';
 import { applyAck, type Outstanding } from './outstanding.ts';
 import { createPlaces } from './places.ts';
+import type { Signing } from './signing.ts';
 
 export interface SendDraft {
   /** Message kind (`reading`, `finding`): its stream carries it. */
@@ -46,15 +47,17 @@ export function createSender(options: {
   readonly directory: Directory;
   readonly channel: Channel;
   readonly session: string;
-  readonly sign: (draft: RecordDraft) => SignedRecord;
+  readonly signing: Pick<Signing, 'soon'>;
   readonly submit: (record: SignedRecord, payload: Uint8Array) => Promise<void>;
   readonly clock: () => number;
   readonly limit: number;
   readonly propagate?: Propagate | undefined;
 }): Sender {
-  const { link, self, directory, channel, clock } = options;
+  const { link, self, directory, channel, clock, signing } = options;
   const places = createPlaces(options.limit);
   const open = new Set<Outstanding>();
+  /** Those that are about to be signed again. */
+  const asked = new Set<Outstanding>();
   /** An `ack` counts one audience's `rsq`, so a receiver may be in one audience only. */
   const audienceOf = new Map<SpiffeId, string>();
   const sessions = new Map<SpiffeId, string>();
@@ -78,15 +81,13 @@ export function createSender(options: {
     return receivers;
   }
 
-  function sign(draft: SendDraft): SignedRecord {
-    return options.sign({
-      aud: draft.audience,
-      sbj: streamSubject(self, draft.kind),
-      knd: draft.recordKind ?? 'msg',
-      par: draft.causes ?? [],
-      payload: draft.payload,
-    });
-  }
+  const recordDraft = (draft: SendDraft): RecordDraft => ({
+    aud: draft.audience,
+    sbj: streamSubject(self, draft.kind),
+    knd: draft.recordKind ?? 'msg',
+    par: draft.causes ?? [],
+    payload: draft.payload,
+  });
 
   function publish(item: Outstanding, chain: boolean): void {
     item.due = clock() + REPEAT_MS;
@@ -111,18 +112,23 @@ export function createSender(options: {
   }
 
   function signAgain(item: Outstanding, forget: boolean): void {
-    try {
-      item.record = sign(item);
-    } catch {
-      // No SVID now: the message stays and is tried at the next tick.
-      item.due = clock() + REPEAT_MS;
-      return;
-    }
+    item.due = clock() + REPEAT_MS;
     if (forget) item.signatures.clear();
-    item.signatures.add(item.record.claims.rsq);
-    again += 1;
-    publish(item, true);
-    void options.submit(item.record, item.payload).catch(() => undefined);
+    if (asked.has(item)) return;
+    asked.add(item);
+    // Published also if it was acknowledged meanwhile: a number that never came would be missed.
+    const use = (record: SignedRecord): void => {
+      item.record = record;
+      item.signatures.add(record.claims.rsq);
+      again += 1;
+      publish(item, true);
+      void options.submit(record, item.payload).catch(() => undefined);
+    };
+    void signing
+      .soon(recordDraft(item), use)
+      // No SVID now: the message stays and is tried at the next tick.
+      .catch(() => undefined)
+      .finally(() => asked.delete(item));
   }
 
   function expired(item: Outstanding): boolean {
@@ -131,13 +137,12 @@ export function createSender(options: {
 
   async function send(draft: SendDraft, hop: SendHop): Promise<RecordId> {
     const receivers = receiversOf(draft.audience);
+    const trace = options.propagate?.inject() ?? [];
+    // Signed only when it can go: a record that waited for its place would arrive stale.
     await places.enter();
-    let item: Outstanding;
-    try {
-      // Signed only when it can go: a record that waited for its place would arrive stale.
-      const record = sign(draft);
+    const use = (record: SignedRecord) => {
       hop.record = record;
-      item = {
+      const item: Outstanding = {
         kind: draft.kind,
         audience: draft.audience,
         causes: draft.causes ?? [],
@@ -145,20 +150,21 @@ export function createSender(options: {
         payload: draft.payload,
         remaining: new Set(receivers),
         signatures: new Set([record.claims.rsq]),
-        trace: options.propagate?.inject() ?? [],
+        trace,
         record,
         due: 0,
         repeats: 0,
       };
-    } catch (error) {
+      open.add(item);
+      publishFirst(item);
+      return { id: record.id, submitted: options.submit(record, draft.payload) };
+    };
+    const sent = await signing.soon(recordDraft(draft), use).catch((reason: unknown) => {
       places.leave();
-      throw error;
-    }
-    open.add(item);
-    publishFirst(item);
-    const { id } = item.record;
-    await options.submit(item.record, item.payload);
-    return id;
+      throw reason;
+    });
+    await sent.submitted;
+    return sent.id;
   }
 
   return {
