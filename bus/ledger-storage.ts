@@ -1,7 +1,8 @@
 import type { LedgerStorage } from '#custody/ledger/ledger.ts';
 import type { BusLink } from './client/link.ts';
-import type { HeaderPairs, Incoming } from './client/nats.ts';
+import type { HeaderPairs } from './client/nats.ts';
 import type { Member } from './directory.ts';
+import { createStreamReader } from './stream-reader.ts';
 
 type Entry = Parameters<LedgerStorage['append']>[0][number];
 
@@ -12,6 +13,8 @@ export interface StreamStorage extends LedgerStorage {
    * a repeated one before them). @throws Error when the broker does not answer.
    */
   read(index?: number): AsyncIterable<Uint8Array>;
+  /** The newest entry, `undefined` when there is none. @throws as `read` */
+  last(): Promise<Uint8Array | undefined>;
 }
 
 /** A stream of one subject. */
@@ -20,149 +23,114 @@ export interface StoredStream {
   readonly subject: string;
 }
 
-const ANSWER_MS = 3000;
-const BATCH = 500;
-
-function headerOf(message: Incoming, wanted: string): string | undefined {
-  const { headers } = message;
-  if (headers === undefined || headers === 'malformed') return undefined;
-  for (const [name, values] of headers) if (name === wanted) return values[0];
-  return undefined;
-}
-
-/** Sequence of a PubAck of that stream; an error, or no responders, is no answer to build on. */
-function storedAt(message: Incoming, wanted: string): number | undefined {
-  if (message.status !== 0) return undefined;
+/** Sequence number at which that stream newly took it; anything else is no answer to build on. */
+function storedAt(data: Uint8Array, wanted: string): number | undefined {
   try {
-    const answer: unknown = JSON.parse(Buffer.from(message.data).toString('utf8'));
+    const answer: unknown = JSON.parse(Buffer.from(data).toString('utf8'));
     if (typeof answer !== 'object' || answer === null || 'error' in answer) return undefined;
-    const { stream, seq } = answer as { stream?: unknown; seq?: unknown };
-    return stream === wanted && typeof seq === 'number' ? seq : undefined;
+    const { stream, seq, duplicate } = answer as Readonly<Record<string, unknown>>;
+    // Of a duplicate only the id is known to be the same, not the bytes.
+    if (stream !== wanted || duplicate === true) return undefined;
+    return typeof seq === 'number' ? seq : undefined;
   } catch {
     return undefined;
   }
 }
 
 /**
- * `Nats-Msg-Id` is the entry's id: an append repeated after a lost answer is stored once. Many are
- * under way at a time; each names the sequence number that must come before it, so that the stream
- * takes none of them when the one before was lost.
+ * Each append names the sequence number that must come before it, so that the stream takes nothing
+ * where this process does not know what came before: not after a lost one, and not after what
+ * another process of the ledger, paused or not quite dead, has written meanwhile. What was not
+ * confirmed is read back and compared before anything follows. `Nats-Msg-Id` is the entry's id.
  */
 export function createStreamStorage(options: {
   readonly link: BusLink;
   readonly self: Member;
   readonly stream: StoredStream;
+  /** A token that no other process uses. */
+  readonly nonce: string;
+  /** The stream holds what this process has neither read nor written: nothing is appended any more. */
+  readonly onForeign?: (detail: string) => void;
 }): StreamStorage {
-  const { link, self, stream } = options;
-  const prefix = `_INBOX.${self.token}._js.${stream.name}`;
-  const waiting = new Map<string, (message: Incoming | undefined) => void>();
-  let count = 0;
-  let end: number | undefined;
-  // `_js` is no service, so nobody but the server can answer here.
-  link.subscribe(`${prefix}.*`, undefined, (message) => waiting.get(message.subject)?.(message));
+  const { stream, onForeign = () => {} } = options;
+  const reader = createStreamReader(options);
+  /** Up to this sequence number the stream is known to hold what was read or appended here. */
+  let known = 0;
+  /** Whether it is known that nothing follows. */
+  let atEnd = false;
+  let foreign = false;
 
-  async function ask(payload: Uint8Array, headers: HeaderPairs): Promise<Incoming | undefined> {
-    count += 1;
-    const reply = `${prefix}.${count}`;
-    let timer: NodeJS.Timeout | undefined;
-    const answered = new Promise<Incoming | undefined>((resolve) => {
-      waiting.set(reply, resolve);
-      timer = setTimeout(() => resolve(undefined), ANSWER_MS);
-    });
-    link.publish({ subject: stream.subject, reply, payload, headers });
-    const answer = await answered;
-    clearTimeout(timer);
-    waiting.delete(reply);
-    return answer;
-  }
-
-  /** Entries from a sequence number on, at most `BATCH`, and how many come after them. */
-  async function readBatch(
-    from: number,
-  ): Promise<{ readonly entries: readonly Uint8Array[]; readonly next: number | undefined }> {
-    count += 1;
-    const reply = `${prefix}.${count}`;
-    const entries: Uint8Array[] = [];
-    let last = from - 1;
-    return new Promise((resolve, reject) => {
-      const end = (result: () => void) => {
-        clearTimeout(timer);
-        waiting.delete(reply);
-        result();
-      };
-      const late = () => end(() => reject(new Error('the broker did not return the ledger')));
-      let timer = setTimeout(late, ANSWER_MS);
-      waiting.set(reply, (message) => {
-        if (message === undefined) return;
-        if (message.status === 404) {
-          end(() => resolve({ entries, next: undefined }));
-          return;
-        }
-        if (message.status === 204) {
-          const more = Number(headerOf(message, 'Nats-Num-Pending') ?? '0') > 0;
-          end(() => resolve({ entries, next: more ? last + 1 : undefined }));
-          return;
-        }
-        if (message.status !== 0) {
-          end(() =>
-            reject(new Error(`the broker refused to return the ledger: ${message.status}`)),
-          );
-          return;
-        }
-        last = Number(headerOf(message, 'Nats-Sequence'));
-        entries.push(message.data);
-        clearTimeout(timer);
-        timer = setTimeout(late, ANSWER_MS);
-      });
-      link.publish({
-        subject: `$JS.API.DIRECT.GET.${stream.name}`,
-        reply,
-        payload: Buffer.from(
-          JSON.stringify({ seq: from, batch: BATCH, next_by_subj: stream.subject }),
-        ),
-      });
-    });
-  }
-
-  /** Its sequence number; `undefined` when it is not known to be stored. */
-  async function appendOne(entry: Entry, after: number | undefined): Promise<number | undefined> {
+  /** Whether the stream took it right after that one; `unsure` when what it holds tells more. */
+  async function appendOne(entry: Entry, after: number): Promise<'stored' | 'unsure' | 'silent'> {
     const headers: HeaderPairs = [
       ['Nats-Msg-Id', entry.id],
-      ...(after === undefined ? [] : [['Nats-Expected-Last-Sequence', String(after)] as const]),
+      ['Nats-Expected-Last-Sequence', String(after)],
     ];
-    const answer = await ask(entry.bytes, headers);
-    return answer === undefined ? undefined : storedAt(answer, stream.name);
+    const answer = await reader.ask(stream.subject, entry.bytes, headers);
+    if (answer === undefined) return 'silent';
+    return answer.status === 0 && storedAt(answer.data, stream.name) === after + 1
+      ? 'stored'
+      : 'unsure';
   }
 
-  async function appendAll(entries: readonly Entry[]): Promise<number> {
-    const last = end ?? 0;
-    const stored = await Promise.all(entries.map((entry, index) => appendOne(entry, last + index)));
-    const lost = stored.indexOf(undefined);
-    end = lost === -1 ? last + entries.length : undefined;
-    return lost === -1 ? entries.length : lost;
+  async function appendAll(entries: readonly Entry[]): Promise<'stored' | 'unsure' | 'silent'> {
+    const answers = await Promise.all(
+      entries.map((entry, index) => appendOne(entry, known + index)),
+    );
+    const confirmed = answers.findIndex((answer) => answer !== 'stored');
+    if (confirmed === -1) {
+      known += entries.length;
+      return 'stored';
+    }
+    known += confirmed;
+    atEnd = false;
+    return answers.includes('silent') ? 'silent' : 'unsure';
+  }
+
+  /** How many of these the stream holds already. @throws Error as `read` */
+  async function readBack(entries: readonly Entry[]): Promise<number> {
+    let held = 0;
+    for await (const message of reader.from(known + 1)) {
+      const wanted = entries[held];
+      if (wanted === undefined || Buffer.compare(message.data, wanted.bytes) !== 0) {
+        foreign = true;
+        onForeign(
+          `${stream.name} holds an entry at ${message.sequence} that is not this process's`,
+        );
+        return held;
+      }
+      held += 1;
+      known = message.sequence;
+    }
+    atEnd = true;
+    return held;
   }
 
   return {
     async append(entries) {
-      const [first, ...rest] = entries;
-      if (first === undefined) return 0;
-      // Where the stream ends is not known at the start and after a failure: one entry tells.
-      if (end === undefined) {
-        const at = await appendOne(first, undefined);
-        if (at === undefined) return 0;
-        end = at;
-        return 1 + (await appendAll(rest));
+      const began = known;
+      for (let tries = 0; tries < 2; tries += 1) {
+        if (foreign) return known - began;
+        if (!atEnd) await readBack(entries.slice(known - began));
+        if (foreign) return known - began;
+        const answer = await appendAll(entries.slice(known - began));
+        if (answer !== 'unsure') break;
       }
-      return appendAll(entries);
+      return known - began;
     },
     async *read(index = 0) {
       // Sequence numbers start at 1, and an entry stored twice only moves later ones up.
-      let next: number | undefined = index + 1;
-      while (next !== undefined) {
-        const batch = await readBatch(next);
-        yield* batch.entries;
-        next = batch.next;
+      for await (const message of reader.from(index + 1)) {
+        known = message.sequence;
+        yield message.data;
       }
+      atEnd = true;
+    },
+    async last() {
+      const message = await reader.last();
+      known = message?.sequence ?? 0;
+      atEnd = true;
+      return message?.data;
     },
   };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { BusLink } from '#bus/client/link.ts';
 import type { Member } from '#bus/directory.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
@@ -20,7 +21,12 @@ export interface LedgerView extends LedgerQueries {
 
 /** Opens the view: what is stored first, then what comes. @throws Error when it cannot be read. */
 export async function openLedgerView(link: BusLink, self: Member): Promise<LedgerView> {
-  const storage = createStreamStorage({ link, self, stream: LEDGER_ENTRIES });
+  const storage = createStreamStorage({
+    link,
+    self,
+    stream: LEDGER_ENTRIES,
+    nonce: randomBytes(8).toString('hex'),
+  });
   const book = createBook();
   const listeners = new Set<(entry: LedgerEntry) => void>();
   let reading: Promise<void> | undefined;

@@ -235,6 +235,7 @@ export async function startSwarm(
         link: own.link,
         self: MEMBERS.ledger,
         stream: LEDGER_ENTRIES,
+        nonce: randomBytes(8).toString('hex'),
       });
       const ledger = createLedger({
         verify: (chain, at) => verifyX509Svid(chain, bundles, at),
