@@ -1,17 +1,14 @@
-import type { EquivocationEntry, RecordEntry } from '../ledger/entry.ts';
+import type { EquivocationEntry, LedgerEntry, RecordEntry } from '../ledger/entry.ts';
 import type { LedgerQueries } from '../ledger/queries.ts';
 import type { MerkleTree } from '../log/merkle.ts';
 import type { RecordId } from '../record.ts';
 import { rolloversIn, selectStatements } from './statements.ts';
-import { type EvidenceSource, type ExportedEntry, sizeOfCheckpoint } from './write.ts';
+import { type EvidenceSource, sizeOfCheckpoint } from './write.ts';
 
 /** A whole ledger, as whoever exports it holds it. Nothing of it is believed by who reads the file. */
 export interface LedgerCopy {
   readonly origin: string;
-  readonly entries: Pick<LedgerQueries, 'get' | 'children' | 'chain'> & {
-    /** Every entry from an index on, ascending. */
-    list(filter: { readonly since: number; readonly limit: number }): readonly ExportedEntry[];
-  };
+  readonly entries: Pick<LedgerQueries, 'get' | 'children' | 'chain' | 'list'>;
   readonly tree: Pick<MerkleTree, 'inclusion' | 'consistency'>;
   /** Notes that a quorum cosigned, ascending by size. */
   readonly checkpoints: readonly string[];
@@ -43,7 +40,7 @@ export function assembleAction(
   const twins = all.filter((entry) => isTwin(entry, records));
   const carried = [...records.values(), ...twins];
   const statements = selectStatements(all, carried);
-  const chosen = new Map<number, ExportedEntry>();
+  const chosen = new Map<number, LedgerEntry>();
   for (const entry of [...carried, ...statements]) chosen.set(entry.index, entry);
   const entries = [...chosen.values()].sort((a, b) => a.index - b.index);
   const needed = (entries.at(-1)?.index ?? -1) + 1;
@@ -71,9 +68,22 @@ export function assembleRange(
   return { ...source, header: { origin: copy.origin, range: { from, to } }, entries, needed: to };
 }
 
+/** The entries of a range from a place on, where parts before them have been written. */
+export function continueRange(
+  copy: LedgerCopy,
+  next: { readonly from: number; readonly to: number; readonly after: number },
+  withhold: EvidenceSource['withhold'] = () => false,
+): Assembled {
+  const all = copy.entries.list(ALL);
+  const { from, to, after } = next;
+  const header = { origin: copy.origin };
+  const entries = all.slice(from, to);
+  return { ...sourceOf(copy, all, withhold), header, entries, needed: to, after };
+}
+
 function sourceOf(
   { tree, checkpoints, entries }: LedgerCopy,
-  all: readonly ExportedEntry[],
+  all: readonly LedgerEntry[],
   withhold: EvidenceSource['withhold'],
 ) {
   return {
@@ -88,7 +98,7 @@ function sourceOf(
 
 /** Proof that the sender of one of the records gave its number to another one as well. */
 function isTwin(
-  entry: ExportedEntry,
+  entry: LedgerEntry,
   records: ReadonlyMap<RecordId, RecordEntry>,
 ): entry is EquivocationEntry {
   return entry.type === 'equivocation' && records.has(entry.other);
@@ -123,7 +133,7 @@ const lastSize = (checkpoints: readonly string[]): number => {
 };
 
 /** The largest witnessed size at which no cause of a record before it stands behind it. */
-function closedSize(copy: LedgerCopy, all: readonly ExportedEntry[]): number {
+function closedSize(copy: LedgerCopy, all: readonly LedgerEntry[]): number {
   /** Effects that were taken before their cause: a size between the two would tear them apart. */
   const torn: { readonly effect: number; readonly cause: number }[] = [];
   for (const entry of all) {

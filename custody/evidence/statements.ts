@@ -1,70 +1,75 @@
-import type { EquivocationEntry, RecordEntry } from '../ledger/entry.ts';
-import { parseNote } from '../log/note.ts';
+import type {
+  EquivocationEntry,
+  LedgerEntry,
+  RecordEntry,
+  StatementEntry,
+} from '../ledger/entry.ts';
 import { isRollover } from '../log/rollover.ts';
-import { statementKind } from '../log/statement.ts';
-import type { ExportedEntry } from './write.ts';
+import { openStatement, type Statement } from '../log/statement.ts';
 
-type StatementEntry = Extract<ExportedEntry, { readonly type: 'statement' }>;
-
-/** What a statement is about, as far as that decides with which records it belongs. */
-interface About {
+interface Stated {
   readonly entry: StatementEntry;
-  readonly kind: string;
-  readonly thumbprint: string | undefined;
-  readonly id: string | undefined;
+  readonly statement: Statement;
 }
 
 /**
  * The statements that belong to some records: all about their certificates, also revocations that
- * came later; of those about an identity, and of those about the whole swarm (its policy, its
- * bundle), per kind the one in force when each record was taken.
+ * came later; and of those about their senders, the swarm's policy, its authorities and its bundle
+ * the ones in force when each record was taken.
  */
 export function selectStatements(
-  all: readonly ExportedEntry[],
+  all: readonly LedgerEntry[],
   records: readonly (RecordEntry | EquivocationEntry)[],
 ): readonly StatementEntry[] {
-  const statements = all.flatMap((entry) => (entry.type === 'statement' ? aboutOf(entry) : []));
+  const stated = all.flatMap((entry) => (entry.type === 'statement' ? statedIn(entry) : []));
   const thumbprints = new Set(records.map(({ record }) => record.thumbprint));
   const chosen = new Set<StatementEntry>();
-  const standing = new Map<string, StatementEntry>();
-  const ascending = [...records].sort((a, b) => a.index - b.index);
-  let next = 0;
-  for (const { index, record } of ascending) {
-    for (; (statements[next]?.entry.index ?? index) < index; next += 1) {
-      const about = statements[next];
-      if (about === undefined || about.thumbprint !== undefined) continue;
-      standing.set(`${about.kind} ${about.id ?? ''}`, about.entry);
-    }
-    for (const [key, entry] of standing) {
-      const id = key.slice(key.indexOf(' ') + 1);
-      if (id === '' || id === record.claims.iss) chosen.add(entry);
-    }
+  for (const { entry, statement } of stated) {
+    if ('thumbprint' in statement && thumbprints.has(statement.thumbprint)) chosen.add(entry);
   }
-  for (const { thumbprint, entry } of statements) {
-    if (thumbprint !== undefined && thumbprints.has(thumbprint)) chosen.add(entry);
+  const standing = new Map<string, Stated>();
+  let next = 0;
+  for (const { index, record } of [...records].sort((a, b) => a.index - b.index)) {
+    for (let one = stated[next]; one !== undefined && one.entry.index < index; one = stated[next]) {
+      const subject = subjectOf(one.statement);
+      if (subject !== undefined) standing.set(`${one.statement.kind} ${subject}`, one);
+      next += 1;
+    }
+    for (const { entry, statement } of standing.values()) {
+      if (!('id' in statement) || statement.id === record.claims.iss) chosen.add(entry);
+    }
   }
   return [...chosen];
 }
 
 /** Changes of the log's keys, oldest first: the file has them in a place of their own. */
-export function rolloversIn(all: readonly ExportedEntry[]): readonly string[] {
+export function rolloversIn(all: readonly LedgerEntry[]): readonly string[] {
   return all.flatMap((entry) =>
     entry.type === 'statement' && isRollover(entry.note) ? [entry.note] : [],
   );
 }
 
-/** Whose statement it is, is for the reader to judge: here it is only sorted. */
-function aboutOf(entry: StatementEntry): readonly About[] {
-  const kind = statementKind(entry.note);
-  const note = parseNote(entry.note);
-  if (kind === undefined || !note.ok) return [];
-  let claims: unknown;
-  try {
-    claims = JSON.parse(note.value.text.split('\n')[2] ?? '');
-  } catch {
-    return [];
+/** What a later statement of its kind takes the place of; of certificates each one stays. */
+function subjectOf(statement: Statement): string | undefined {
+  switch (statement.kind) {
+    case 'issuance':
+    case 'revocation':
+      return undefined;
+    case 'attestation':
+      return statement.id;
+    case 'authority':
+      return `${statement.use} ${statement.authority}`;
+    case 'policy':
+      return '';
+    case 'bundle':
+      return statement.domain;
+    default:
+      return statement satisfies never;
   }
-  const { thumbprint, id } = Object(claims) as Record<string, unknown>;
-  const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);
-  return [{ entry, kind, thumbprint: textOf(thumbprint), id: textOf(id) }];
+}
+
+/** Whose statement it is, is for the reader to judge: here it is only sorted. */
+function statedIn(entry: StatementEntry): readonly Stated[] {
+  const statement = openStatement(entry.note, [], 0);
+  return statement.ok ? [{ entry, statement: statement.value }] : [];
 }

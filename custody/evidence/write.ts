@@ -1,12 +1,11 @@
 import type { LedgerEntry } from '../ledger/entry.ts';
-import { type Leaf, leafOf } from '../ledger/leaf.ts';
-import { parseCheckpoint } from '../log/checkpoint.ts';
+import { leafOf } from '../ledger/leaf.ts';
+import { isTreeSize } from '../log/hash.ts';
 import type { MerkleTree } from '../log/merkle.ts';
-import { parseNote } from '../log/note.ts';
 import type { RecordId } from '../record.ts';
 import type { EvidenceEntry, EvidenceHeader, EvidencePart } from './format.ts';
 
-export type ExportedEntry = LedgerEntry | Extract<Leaf, { readonly type: 'statement' }>;
+export type ExportedEntry = LedgerEntry;
 
 export interface EvidenceSource {
   readonly header: EvidenceHeader;
@@ -20,6 +19,8 @@ export interface EvidenceSource {
   readonly rollovers?: readonly string[];
   /** DER, leaf first. */
   readonly chainOf: (thumbprint: string) => readonly Uint8Array[] | undefined;
+  /** Where these parts go on: size of the last checkpoint before them; the header is there too. */
+  readonly after?: number;
   /** Payloads that are not to be shown; the records stay verifiable. */
   readonly withhold?: (id: RecordId) => boolean;
 }
@@ -30,12 +31,14 @@ export interface EvidenceSource {
  */
 export function* evidenceParts(source: EvidenceSource): Generator<EvidencePart> {
   const { tree, chainOf, withhold } = source;
-  yield { kind: 'header', header: source.header };
-  for (const note of source.rollovers ?? []) yield { kind: 'rollover', note };
+  if (source.after === undefined) {
+    yield { kind: 'header', header: source.header };
+    for (const note of source.rollovers ?? []) yield { kind: 'rollover', note };
+  }
   const heads = source.checkpoints.map((note) => ({ note, size: sizeOfCheckpoint(note) }));
   const shown = new Set<string>();
   let at = 0;
-  let written = 0;
+  let written = source.after ?? 0;
   for (const entry of source.entries) {
     while ((heads[at]?.size ?? Number.POSITIVE_INFINITY) <= entry.index) at += 1;
     const head = heads[at];
@@ -61,9 +64,8 @@ function carried(
   entry: ExportedEntry,
   withhold: EvidenceSource['withhold'],
 ): Pick<EvidenceEntry, 'id' | 'leaf' | 'opened'> {
-  if (entry.type === 'statement') return { leaf: entry };
   const leaf = leafOf(entry);
-  if (entry.type === 'refusal') return { leaf };
+  if (entry.type === 'statement' || entry.type === 'refusal') return { leaf };
   const { payload, salt, record } = entry;
   const hidden = payload === undefined || withhold?.(record.id) === true;
   return { id: record.id, leaf, ...(!hidden && { opened: { payload, salt } }) };
@@ -71,8 +73,9 @@ function carried(
 
 /** @throws Error when it is not a checkpoint: whoever exports has stored it. */
 export function sizeOfCheckpoint(note: string): number {
-  const parsed = parseNote(note);
-  const checkpoint = parsed.ok ? parseCheckpoint(parsed.value.text) : parsed;
-  if (!checkpoint.ok) throw new Error(`evidence: a stored checkpoint is ${checkpoint.detail}`);
-  return checkpoint.value.size;
+  // The second line alone: a ledger has a checkpoint for each second of its life.
+  const begin = note.indexOf('\n') + 1;
+  const size = Number(note.slice(begin, note.indexOf('\n', begin)) || Number.NaN);
+  if (!isTreeSize(size)) throw new Error('evidence: a stored checkpoint has no size');
+  return size;
 }

@@ -53,7 +53,7 @@ function copyOf(made: EvidenceLedger): LedgerCopy {
       get: (id) => records().find(({ record }) => record.id === id),
       children: (id) => records().filter(({ record }) => record.claims.par.includes(id)),
       chain: (thumbprint) => made.ledger.chain(thumbprint),
-      list: ({ since, limit }) => made.entries.slice(since, since + limit),
+      list: ({ since = 0, limit = 0 } = {}) => made.entries.slice(since, since + limit),
     },
   };
 }
