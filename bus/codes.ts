@@ -64,3 +64,16 @@ export const PAYLOAD_CODES = {
   RECEIPT_MALFORMED: forged('The payload is not a receipt of the ledger.', true),
 } as const satisfies Readonly<Record<string, CodeEntry>>;
 export type PayloadCode = keyof typeof PAYLOAD_CODES;
+
+/** What should have happened and has not, or should not have: told past the broker, never over it. */
+export const ALARM_CODES = {
+  ACK_MISSING: 'A receiver has not acknowledged a message for 10 s.',
+  RECEIPT_MISSING: 'The ledger has given no receipt for a record for 10 s.',
+  INCLUSION_MISSING: 'The ledger gave a receipt for a record, and does not prove that it holds it.',
+  RSQ_GAP: 'Messages of a sender were missed before one that came.',
+  CHECKPOINT_STALE: 'No quorum of the witnesses has cosigned a tree head for 10 s.',
+  WITNESS_SILENT: 'A witness has cosigned nothing for 10 s, while a quorum has.',
+  WITNESS_FORK: 'The log signed two histories, and a witness keeps the proof.',
+  LEDGER_REWRITTEN: 'Storage holds another history than the one that was witnessed.',
+} as const;
+export type AlarmCode = keyof typeof ALARM_CODES;

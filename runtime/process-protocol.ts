@@ -62,7 +62,16 @@ export type FromChild =
   | { readonly type: 'witness'; readonly vkey: string }
   /** A witness cosigned a checkpoint; `time` in seconds. */
   | { readonly type: 'cosigned'; readonly size: number; readonly time: number }
-  /** Something that should have happened has not, or should not have: told past the broker. */
-  | { readonly type: 'alarm'; readonly code: string; readonly detail: string }
+  /**
+   * Something that should have happened has not, or should not have: told past the broker. Once for
+   * each thing (`about`: a token, say), and once more, `over`, when it is no longer so.
+   */
+  | {
+      readonly type: 'alarm';
+      readonly code: string;
+      readonly detail: string;
+      readonly about?: string;
+      readonly over?: true;
+    }
   /** Finished spans of its own work, and how many it could not keep; read by who watches. */
   | { readonly type: 'spans'; readonly spans: readonly unknown[]; readonly dropped: number };
