@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { paint } from './output.ts';
+import { paint, UserError } from './output.ts';
 
 /** Every verb. Only those that a command line names are loaded: a look at a swarm should be quick. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -49,6 +49,6 @@ try {
     if (program.opts<{ debug?: boolean }>().debug && error instanceof Error) {
       process.stderr.write(`${error.stack ?? ''}\n`);
     }
-    process.exitCode = 1;
+    process.exitCode = error instanceof UserError ? error.exitCode : 1;
   }
 }

@@ -1,8 +1,15 @@
 import { styleText } from 'node:util';
 
-/** A mistake of the user or of their machine: one or two lines, no stack trace, exit code 1. */
+/** A mistake of the user or of their machine: one or two lines, no stack trace. */
 export class UserError extends Error {
   override readonly name = 'UserError';
+  /** Of the process; 1 where nothing else is said. */
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }
 
 /** Colour only where someone looks: `styleText` heeds NO_COLOR, FORCE_COLOR and the stream. */
