@@ -8,6 +8,8 @@ export const WIRING_CODES = {
   CUSTODY_PINS_DAMAGED: 'The pinned keys of log and witnesses, or a change of them, is damaged.',
   ROLLOVER_FAILED: 'The keys in force cannot agree to a change, or there are none yet.',
   WITNESS_KEY_CHANGED: 'A witness has another key than the one that is pinned for it.',
+  ISSUANCE_NOT_ATTESTED:
+    'The issuer issued a certificate of a member to no process that was started for it.',
   LOG_NOT_OPENED: 'The log of a swarm with one shared key could not be opened.',
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   WORKLOAD_DENIED: 'The issuer refused a process an identity, and gave no code for it.',

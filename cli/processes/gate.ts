@@ -4,12 +4,14 @@ import { grantsOf } from '../wiring/grants.ts';
 import { brokerOf, identityOf } from '../wiring/own-identity.ts';
 import { livePolicy } from '../wiring/policy.ts';
 import { directoryOf, runProcess, secretOf } from '../wiring/process.ts';
+import { standingOf } from '../wiring/standing.ts';
 
 runProcess(async (context) => {
   const { start, report } = context;
   const directory = directoryOf(start);
   const policy = await livePolicy(start);
-  const source = await identityOf(context);
+  const standing = standingOf(context);
+  const source = await identityOf(context, standing);
   const { url, brokerId } = brokerOf(start);
   const gate = await startGate({
     connection: {
@@ -23,7 +25,7 @@ runProcess(async (context) => {
     issuer: nkeyFromSeed('account', secretOf(start, 'issuerSeed')),
     member: (id) => directory.byId(id),
     ...grantsOf(policy),
-    standing: { judge: () => 'standing', watch: () => () => {} },
+    standing,
     onDecision: (outcome) => {
       if (outcome.ok) return;
       process.stderr.write(`refused ${outcome.code}: ${outcome.detail}\n`);

@@ -4,6 +4,7 @@ import { startLedgerFeed } from '#bus/ledger-feed.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
 import { LEDGER_ENTRIES } from '#bus/subjects.ts';
 import { createLedger } from '#custody/ledger/ledger.ts';
+import { openStatement } from '#custody/log/statement.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { openBus } from '../wiring/bus.ts';
@@ -12,6 +13,7 @@ import { answerLedgerQuery } from '../wiring/ledger-queries.ts';
 import { brokerOf, identityOf } from '../wiring/own-identity.ts';
 import { livePolicy } from '../wiring/policy.ts';
 import { directoryOf, runProcess } from '../wiring/process.ts';
+import { attesterOf, standingOf } from '../wiring/standing.ts';
 
 const FLUSH_EVERY_MS = 1000;
 
@@ -20,22 +22,35 @@ runProcess(async (context) => {
   const { self } = start;
   const directory = directoryOf(start);
   const policy = await livePolicy(start);
-  const source = await identityOf(context);
+  const standing = standingOf(context);
+  const source = await identityOf(context, standing);
   const broker = brokerOf(start);
   const link = await openLink({ source, ...broker, clock: Date.now, random: Math.random });
-  const storage = createStreamStorage({ link, self, stream: LEDGER_ENTRIES });
+  const storage = createStreamStorage({
+    link,
+    self,
+    stream: LEDGER_ENTRIES,
+    nonce: randomBytes(8).toString('hex'),
+  });
   const ledger = createLedger({
     storage,
     clock: Date.now,
     verify: (chain, at) => verifyX509Svid(chain, source.bundles(), at),
     ...ownerOfSubject(directory),
     // A chain begins where something enters the swarm: at a sensor.
+    admits: (note) => openStatement(note, [attesterOf(start)], 1),
     mayMake: (sender, kind) => kind !== 'revoke' && (kind !== 'root' || isSensor(sender)),
   });
   const isSensor = (id: string): boolean =>
     directory.members.some((member) => member.id === id && member.role === 'sensor');
   const restored = await ledger.restore(storage.read());
   if (!restored.ok) throw new Error(`${restored.code}: ${restored.detail}`);
+  // Before this process serves anybody: nobody's certificate stands until its statement is entered.
+  context.onStatement(async (note) => {
+    const entered = await ledger.enter(note);
+    if (entered.ok) context.report({ type: 'entered', note, index: entered.value.index });
+    else process.stderr.write(`statement not entered: ${entered.code}: ${entered.detail}\n`);
+  });
   const stopTrust = source.onUpdate(() => ledger.trustChanged());
   const signer = createRecordSigner({ source, clock: Date.now, random: randomBytes });
   const feed = startLedgerFeed({
@@ -46,7 +61,7 @@ runProcess(async (context) => {
     sign: (draft) => signer.sign(draft),
   });
   const { propagate } = context.telemetry;
-  const bus = await openBus({ self, directory, source, ...broker, propagate });
+  const bus = await openBus({ self, directory, source, ...broker, standing, propagate });
   await bus.serve({
     service: 'ledger',
     handler: async (request) => ({

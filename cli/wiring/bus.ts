@@ -5,6 +5,7 @@ import type { Directory, Member } from '#bus/directory.ts';
 import { type SpiffeId, spiffeId } from '#identity/spiffe-id.ts';
 import type { X509Source } from '#identity/svid.ts';
 import { createDoor } from './door.ts';
+import type { Standing } from './standing.ts';
 
 /** A member's bus client over the clock and randomness of this process. */
 export function openBus(options: {
@@ -13,6 +14,8 @@ export function openBus(options: {
   readonly source: X509Source;
   readonly url: string;
   readonly brokerId: SpiffeId | string;
+  /** Which certificates are stated as issued: a message under another is refused. */
+  readonly standing: Standing;
   readonly propagate?: Propagate;
 }): Promise<BusClient> {
   return createBusClient({

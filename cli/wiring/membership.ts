@@ -7,6 +7,7 @@ import { openBus } from './bus.ts';
 import { RECORDED_PATH } from './ledger-queries.ts';
 import { brokerOf, identityOf } from './own-identity.ts';
 import { directoryOf, type ProcessContext } from './process.ts';
+import { standingOf } from './standing.ts';
 
 /** An agent's or a service's place in the swarm: how it speaks, and how it is spoken to. */
 export interface Membership {
@@ -26,12 +27,14 @@ const LEDGER_TIMEOUT_MS = 10_000;
 /** By an SVID of its own, over the bus that signs and checks each message. */
 export async function joinSwarm(context: ProcessContext): Promise<Membership> {
   const { start } = context;
-  const source = await identityOf(context);
+  const standing = standingOf(context);
+  const source = await identityOf(context, standing);
   const bus = await openBus({
     self: start.self,
     directory: directoryOf(start),
     source,
     ...brokerOf(start),
+    standing,
     propagate: context.telemetry.propagate,
   });
   return {

@@ -16,6 +16,7 @@ import type { BrokerKeys } from './broker.ts';
 import type { BrokerUpkeep } from './broker-upkeep.ts';
 import type { CustodyKeys } from './custody-keys.ts';
 import { IMAGES, type ImageStore, imageOf } from './images.ts';
+import type { IssuanceLog } from './issuance-log.ts';
 import { openMintedSource } from './minted-source.ts';
 import { messageOf } from './process.ts';
 import type { Rollouts } from './rollout.ts';
@@ -33,6 +34,7 @@ export interface PlanContext extends StartContext {
   readonly keys: BrokerKeys;
   readonly custodyKeys: CustodyKeys;
   readonly witnesses: Witnesses;
+  readonly issuances: IssuanceLog;
   readonly launcher: LaunchContext;
   /** What each member runs and reads, asked at each of its starts. */
   readonly rollouts: Rollouts;

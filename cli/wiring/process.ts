@@ -8,8 +8,6 @@ export interface Running {
   status?(): Readonly<Record<string, unknown>>;
   /** New rules while running; a throw keeps the old ones. */
   onPolicy?(policy: { readonly bundle: string; readonly data: unknown }): Promise<void>;
-  /** The ledger's alone: a statement to be entered. Those that came before this was there come first. */
-  onStatement?(note: string): void;
 }
 
 export interface ProcessContext {
@@ -19,6 +17,8 @@ export interface ProcessContext {
   readonly telemetry: Telemetry;
   /** Statements about certificates, as they come; those that came before come at once. */
   readonly onStanding: (listener: (notes: readonly string[]) => void) => void;
+  /** The ledger's alone: statements to be entered, the same way. */
+  readonly onStatement: (listener: (note: string) => void) => void;
 }
 
 /** What comes before it is asked for, in its order. One process has few of them at its start. */
@@ -94,10 +94,11 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
           return true;
         },
       });
-      main({ start: message, report, telemetry, onStanding: standing.listen }).then(
+      const onStanding = standing.listen;
+      const onStatement = statements.listen;
+      main({ start: message, report, telemetry, onStanding, onStatement }).then(
         (result) => {
           running = result;
-          statements.listen((note) => result.onStatement?.(note));
           report({ type: 'ready' });
           const sendStatus = (): void => {
             const status = result.status?.();

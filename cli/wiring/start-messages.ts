@@ -9,6 +9,7 @@ import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
 import { buildTools } from '#services/mcp/tools.ts';
 import { WORKS_TOOLS } from '#services/mcp/works-tools.ts';
 import type { AgentConfig, ServiceConfig } from '../processes/configs.ts';
+import type { IssuanceLog } from './issuance-log.ts';
 import type { Witnesses } from './witnesses.ts';
 
 export interface StartContext {
@@ -19,6 +20,8 @@ export interface StartContext {
   readonly natsUrl: () => string;
   /** Absent where one key is shared: there is no ledger to believe. */
   readonly witnesses?: Pick<Witnesses, 'pins'>;
+  /** Absent where one key is shared: nobody judges certificates. */
+  readonly issuances?: Pick<IssuanceLog, 'notes'>;
   readonly upstreamApiKey?: string;
 }
 
@@ -52,6 +55,7 @@ export function startMessage(
     brokerId: platformMember(swarm.trustDomain, 'nats').id,
     ...(decides && { policy: { bundle: context.policyBundle(), data: policyData(swarm) } }),
     ...(context.witnesses && { custody: context.witnesses.pins() }),
+    ...(context.issuances && { standing: context.issuances.notes() }),
     config,
     ...(secrets && { secrets }),
   };

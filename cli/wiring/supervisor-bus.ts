@@ -37,7 +37,8 @@ export async function openSupervisorBus(
   try {
     const ledger = await openLedgerView(reader, self);
     const directory = createDirectory(swarm.members);
-    const bus = await openBus({ self, directory, source, url, brokerId, propagate });
+    const { standing } = context.issuances;
+    const bus = await openBus({ self, directory, source, url, brokerId, standing, propagate });
     const close = async (): Promise<void> => {
       await bus.close();
       await reader.close();

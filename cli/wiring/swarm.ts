@@ -16,6 +16,7 @@ import { openCustodyKeys } from './custody-keys.ts';
 import { withDenials } from './denials.ts';
 import { imagesOf, storeImages } from './images.ts';
 import { isolate } from './isolation.ts';
+import { openIssuanceLog } from './issuance-log.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
 import { must, readSwarm, SwarmRefused } from './read-swarm.ts';
@@ -71,6 +72,15 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     const witnesses = createWitnesses({ swarm, run, keys: custodyKeys });
     const images = await storeImages(run.store, await imageFolders(options));
     const issuer = createIssuerLink();
+    const issuances = openIssuanceLog({
+      swarm,
+      issuer,
+      attester: custodyKeys.attester,
+      ciKey: images.ciKey,
+      alarm: (code, detail) => process.stderr.write(`alarm ${code}: ${detail}\n`),
+      clock: Date.now,
+    });
+    endings.push(issuances.close);
     const rollouts = createRollouts({ swarm, images: images.images, inputs });
     must(await issuer.setEntries(rollouts.entries()));
     issuer.onEvent((event) => {
@@ -119,6 +129,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       keys,
       custodyKeys,
       witnesses,
+      issuances,
       rollouts,
       launcher: {
         node: program(process.execPath),
@@ -126,8 +137,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         logs: run.logs,
         lifeline,
         uids,
-        attest: (claims) => issuer.attest(claims),
-        exited: (pid, startTime) => issuer.exited(pid, startTime),
+        ...issuances.launcher,
       },
       upkeep,
       onSupervisor: async (source) => {
@@ -148,6 +158,8 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     });
     const running = supervisor;
     traces.follow(running);
+    issuances.follow(running);
+    issuances.policy({ bundle: policy.bytes, data: policyData(swarm) });
     const policyListeners = new Set<(what: string) => void>();
     const tellPolicy = (what: string): void => {
       for (const listener of policyListeners) listener(what);
@@ -167,7 +179,9 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         changed: (next) => {
           bundle = base64(next);
           rules = next.manifest.rules;
-          const message = { type: 'policy', bundle, data: policyData(swarm) } as const;
+          const data = policyData(swarm);
+          issuances.policy({ bundle: next.bytes, data });
+          const message = { type: 'policy', bundle, data } as const;
           for (const { name } of running.status().processes) running.process(name)?.send(message);
           tellPolicy(`new rules, bundle ${next.manifest.bundle.slice(0, 12)}`);
         },

@@ -34,18 +34,32 @@ export interface IssuerLink {
   /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile. */
   administer<T>(question: (issuer: Administered) => Promise<Outcome<T>>): Promise<Outcome<T>>;
   onEvent(listener: (event: LinkEvent) => void): () => void;
+  /** Calls back when a fresh issuer knows entries and living processes. Returns what stops it. */
+  onAttached(listener: () => void): () => void;
+  /** Calls back with the DER of each leaf that was minted for a key of the launcher's own. */
+  onMinted(listener: (leaf: Uint8Array, spiffeId: string) => void): () => void;
   /** What the issuer said when it last refused a process an identity: `CODE: detail`. */
   denialOf(pid: number): string | undefined;
   close(): void;
 }
 
-/** What of the link is for operators. */
+/** What of the link is for operators, and for the log of issuances. */
 export type Administered = Pick<
   LauncherLink,
-  'listEntries' | 'addEntries' | 'removeEntry' | 'issued' | 'bundleDocument' | 'joinToken'
+  | 'listEntries'
+  | 'addEntries'
+  | 'removeEntry'
+  | 'issued'
+  | 'bundleDocument'
+  | 'joinToken'
+  | 'pending'
+  | 'acknowledge'
+  | 'authorities'
 >;
 
 const CLOSED = refuse('LINK_CLOSED', 'the issuer is gone');
+
+const EVENTS = ['denied', 'issued', 'outbox', 'entries', 'authorities'] as const;
 
 /** Strangers are denied too, each with a PID of its own. */
 const REMEMBERED_DENIALS = 1024;
@@ -68,6 +82,8 @@ export function createIssuerLink(): IssuerLink {
   });
   const living = new Map<string, AttestationClaims>();
   const listeners = new Set<(event: LinkEvent) => void>();
+  const attached = new Set<() => void>();
+  const minted = new Set<(leaf: Uint8Array, spiffeId: string) => void>();
   const denials = new Map<number, string>();
   let entries: readonly Registration[] = [];
   let link: LauncherLink | undefined;
@@ -94,7 +110,7 @@ export function createIssuerLink(): IssuerLink {
       void fresh.closed.then(() => {
         if (link === fresh) link = undefined;
       });
-      for (const name of ['denied', 'issued'] as const) {
+      for (const name of EVENTS) {
         fresh.on(name, (event) => {
           if (event.event === 'denied') remember(denials, event.pid, event.detail);
           for (const listener of listeners) listener(event);
@@ -109,6 +125,7 @@ export function createIssuerLink(): IssuerLink {
       link = fresh;
       next.resolve(fresh);
       next = Promise.withResolvers();
+      for (const listener of attached) listener();
       return set;
     },
     setEntries: async (set) => {
@@ -126,12 +143,25 @@ export function createIssuerLink(): IssuerLink {
       living.delete(keyOf(pid, startTime));
       void link?.exited(pid, startTime);
     },
-    mint: (request) => ask((to) => to.mint(request)),
+    mint: async (request) => {
+      const answer = await ask((to) => to.mint(request));
+      const [leaf] = answer.ok ? answer.value.chain : [];
+      if (leaf !== undefined) for (const listener of minted) listener(leaf, request.spiffeId);
+      return answer;
+    },
     bundle: () => ask((to) => to.bundle()),
     administer: ask,
     onEvent: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onAttached: (listener) => {
+      attached.add(listener);
+      return () => attached.delete(listener);
+    },
+    onMinted: (listener) => {
+      minted.add(listener);
+      return () => minted.delete(listener);
     },
     denialOf: (pid) => denials.get(pid),
     close: () => {
