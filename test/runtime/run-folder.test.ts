@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { stateRefusal } from '#runtime/file-errors.ts';
 import { maxSocketPath, openRunFolder } from '#runtime/run-folder.ts';
+import { WITNESS_NAMES } from '#runtime/witness/names.ts';
 import { tempFolder, value } from './support.ts';
 
 let folder = '';
@@ -27,6 +28,25 @@ describe('a run folder', () => {
     expect(run.token).toMatch(/^[0-9a-f]{64}$/);
     expect(await readFile(run.tokenFile, 'utf8')).toBe(run.token);
     await run.close();
+  });
+
+  test('has a private folder for the keys of the log, and for the witnesses, which it keeps', async () => {
+    const run = value(await open('a'));
+    for (const path of [run.custody, run.witnesses]) {
+      expect(await mode(path)).toBe(0o700);
+      await writeFile(join(path, 'key'), 'kept');
+    }
+    const sockets = WITNESS_NAMES.map((name) => run.witnessSocket(name));
+    expect(new Set(sockets.map(dirname)).size).toBe(WITNESS_NAMES.length);
+    for (const socket of sockets) {
+      expect(await mode(dirname(socket))).toBe(0o700);
+      expect(socket.length).toBeLessThan(run.workloadSocket.length);
+    }
+    await run.close();
+    await expect(stat(dirname(sockets[0] ?? ''))).rejects.toMatchObject({ code: 'ENOENT' });
+    const again = value(await open('a'));
+    expect(await readFile(join(again.custody, 'key'), 'utf8')).toBe('kept');
+    await again.close();
   });
 
   test('leaves no socket and no token when it is closed, and keeps its state', async () => {

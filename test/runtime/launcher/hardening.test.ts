@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hardeningFlags } from '#runtime/launcher/flags.ts';
@@ -72,6 +72,34 @@ describe('an agent process, under the flags that it really gets', () => {
       [`read ${given}`]: 'done',
       [`read ${neighbour}`]: 'ERR_ACCESS_DENIED',
     });
+  });
+
+  test('reads and writes the folder that is its own, and not its neighbour', async () => {
+    const own = join(bench.folder, 'own');
+    const neighbour = join(bench.folder, 'own.other');
+    for (const folder of [own, neighbour]) {
+      await mkdir(folder);
+      await writeFile(join(folder, 'key'), 'secret');
+    }
+    const tryIn = async (folder: string) => {
+      const read = [join(own, 'key'), join(neighbour, 'key')];
+      const config = { task: 'probe', read, write: join(folder, 'written') };
+      const running = await bench.run(config, 'sealed', { ownFolders: [own] });
+      const { status } = await nextMessage(running, 'status');
+      return status.attempts;
+    };
+    expect(await tryIn(own)).toEqual({
+      [`read ${join(own, 'key')}`]: 'done',
+      [`read ${join(neighbour, 'key')}`]: 'ERR_ACCESS_DENIED',
+      'read own memory': 'ERR_ACCESS_DENIED',
+      write: 'done',
+      spawn: 'ERR_ACCESS_DENIED',
+      worker: 'ERR_ACCESS_DENIED',
+      inspector: 'ERR_ACCESS_DENIED',
+      addon: 'ERR_DLOPEN_DISABLED',
+      sqlite: 'ABSENT',
+    });
+    expect(await tryIn(neighbour)).toMatchObject({ write: 'ERR_ACCESS_DENIED' });
   });
 
   test("inherits nothing of the launcher's environment", async () => {
