@@ -28,6 +28,14 @@ async function placeOf(ledger: Pick<Ledger, 'get' | 'durable'>, id: RecordId, wa
   }
 }
 
+function idIn({ body }: BusRequest): RecordId | undefined {
+  try {
+    return question.parse(JSON.parse(body)).id as RecordId;
+  } catch {
+    return undefined;
+  }
+}
+
 const answer = (
   { id, allow, reasons, revision }: Decision,
   status: number,
@@ -50,6 +58,8 @@ export async function answerLedgerQuery(
   request: BusRequest,
   waitMs = WAIT_MS,
 ): Promise<BusResponse> {
+  // Undefined where the ledger does not hold it, and then no agent's own.
+  const by = ledger.get(idIn(request) ?? ('' as RecordId))?.record.claims.iss;
   const decision = policy.decide({
     subject: {
       type: asker.kind,
@@ -57,18 +67,18 @@ export async function answerLedgerQuery(
       properties: { trust_domain: trustDomainOf(asker.id) },
     },
     action: { name: 'ledger/query', properties: {} },
-    resource: { type: 'service', id: 'ledger', properties: { service: 'ledger' } },
+    resource: {
+      type: 'service',
+      id: 'ledger',
+      properties: { service: 'ledger', ...(by !== undefined && { record_by: by }) },
+    },
     context: {},
   });
   if (!decision.allow) return answer(decision, 403, { error: { code: 'LEDGER_NOT_ALLOWED' } });
   if (request.method !== 'POST' || request.path !== RECORDED_PATH) {
     return answer(decision, 404, { error: { code: 'QUESTION_UNKNOWN' } });
   }
-  let id: RecordId;
-  try {
-    id = question.parse(JSON.parse(request.body)).id as RecordId;
-  } catch {
-    return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
-  }
+  const id = idIn(request);
+  if (id === undefined) return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
   return answer(decision, 200, { index: await placeOf(ledger, id, waitMs) });
 }

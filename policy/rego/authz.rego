@@ -148,7 +148,7 @@ proven contains "orders_works" if {
 }
 
 # METADATA
-# title: The supervisor and the services read the ledger.
+# title: The supervisor and the services read the ledger; an agent, what it says of the agent's own records.
 # custom: { check: reads_ledger }
 proven contains "reads_ledger" if {
 	subject.kind == "platform"
@@ -156,6 +156,11 @@ proven contains "reads_ledger" if {
 }
 
 proven contains "reads_ledger" if subject.kind == "service"
+
+proven contains "reads_ledger" if {
+	subject.kind == "agent"
+	input.resource.properties.record_by == input.subject.id
+}
 
 within(bound, value) if value in bound.enum
 

@@ -180,6 +180,22 @@ test_ledger_readers if {
 	decide(object.union(query, {"subject": analyzer})).reasons == ["reads_ledger"]
 }
 
+about_a_record_of(id) := {
+	"subject": analyzer,
+	"action": {"name": "ledger/query", "properties": {}},
+	"resource": {
+		"type": "service", "id": "ledger",
+		"properties": {"service": "ledger", "record_by": id},
+	},
+	"context": {},
+}
+
+test_an_agent_asks_about_its_own_records if {
+	decide(about_a_record_of(analyzer.id)).allow
+	decide(about_a_record_of("spiffe://city.example/service/mcp")).reasons == ["reads_ledger"]
+	decide(about_a_record_of(null)).reasons == ["reads_ledger"]
+}
+
 test_stranger if {
 	stranger := subject("spiffe://city.example/agent/analyzer/north/other")
 	decide(object.union(chat("city-small", 0, 0), {"subject": stranger})).reasons[0] == "subject_known"

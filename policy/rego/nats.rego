@@ -48,9 +48,10 @@ agent_list(verb) := [kind |
 	members.is_token(kind)
 ]
 
-# Who reads the ledger: the supervisor for its user, services for what a high-risk call rests on.
+# Who asks the ledger: the supervisor for its user, services for what a high-risk call rests on, and
+# agents whether it holds what they said.
 
-publish contains concat(".", ["svc.ledger", token]) if member.kind == "service"
+publish contains concat(".", ["svc.ledger", token]) if member.kind in {"agent", "service"}
 
 publish contains concat(".", ["svc.ledger", token]) if {
 	member.kind == "platform"

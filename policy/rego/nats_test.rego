@@ -41,7 +41,11 @@ permissions(id) := granted if granted := nats.permissions with input as {"id": i
 
 test_sensor if {
 	permissions(sensor) == {
-		"publish": {"allow": ["custody.append.sensor-cam-1", "north.reading.sensor-cam-1"]},
+		"publish": {"allow": [
+			"custody.append.sensor-cam-1",
+			"north.reading.sensor-cam-1",
+			"svc.ledger.sensor-cam-1",
+		]},
 		"subscribe": {"allow": ["_INBOX.sensor-cam-1.>", "north.ack.*.sensor-cam-1"]},
 	}
 }
@@ -52,6 +56,7 @@ test_analyzer if {
 			"custody.append.analyzer-a1",
 			"north.ack.analyzer-a1.*",
 			"north.finding.analyzer-a1",
+			"svc.ledger.analyzer-a1",
 			"svc.llm.analyzer-a1",
 		]},
 		"subscribe": {"allow": ["_INBOX.analyzer-a1.>", "north.ack.*.analyzer-a1"]},
@@ -74,10 +79,13 @@ test_only_the_ledger_writes_the_ledger if {
 	}
 }
 
-test_supervisor_asks_the_ledger_and_no_agent_does if {
-	"svc.ledger.platform-supervisor" in permissions(supervisor).publish.allow
-	every id in [sensor, analyzer] {
-		not concat(".", ["svc.ledger", city.members[id].token]) in permissions(id).publish.allow
+test_everybody_but_the_ledger_asks_the_ledger_in_its_own_name if {
+	every id in [sensor, analyzer, llm, supervisor] {
+		asked := {subject | some subject in permissions(id).publish.allow; startswith(subject, "svc.ledger")}
+		asked == {concat(".", ["svc.ledger", city.members[id].token])}
+	}
+	every subject in permissions(ledger).publish.allow {
+		not startswith(subject, "svc.")
 	}
 }
 
@@ -118,6 +126,6 @@ test_wildcard_in_a_district_grants_no_subject if {
 	every bad in ["*", ">", "a.b"] {
 		wide := object.union(city, {"members": {sensor: {"district": bad}}})
 		granted := nats.permissions with input as {"id": sensor} with data.swarm as wide
-		granted.publish.allow == ["custody.append.sensor-cam-1"]
+		granted.publish.allow == ["custody.append.sensor-cam-1", "svc.ledger.sensor-cam-1"]
 	}
 }

@@ -240,4 +240,20 @@ export const allowedCases: readonly PolicyCase[] = [
     reads: READS_ALWAYS,
     denied: [{ change: as('sensor'), reason: 'reads_ledger' }],
   },
+  {
+    title: 'a ledger query by an agent about a record of its own',
+    input: edit((input) => {
+      input.resource.properties = { service: 'ledger', record_by: ID.sensor };
+    })(ask('sensor', 'ledger/query', ['service', 'ledger', 'ledger'])),
+    reads: [...READS_ALWAYS, '.resource.properties.record_by'],
+    denied: [
+      { change: as('analyzer'), reason: 'reads_ledger' },
+      {
+        change: edit((input) => {
+          input.resource.properties = { service: 'ledger', record_by: ID.analyzer };
+        }),
+        reason: 'reads_ledger',
+      },
+    ],
+  },
 ];

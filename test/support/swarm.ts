@@ -69,19 +69,27 @@ export function permissionsOf(member: Member): UserPermissions | undefined {
   switch (member.role) {
     case 'sensor':
       return {
-        publish: { allow: [...own, `${d}.reading.${token}`] },
+        publish: { allow: [...own, `${d}.reading.${token}`, `svc.ledger.${token}`] },
         subscribe: { allow: [inbox, `${d}.ack.*.${token}`] },
       };
     case 'analyzer':
       return {
         publish: {
-          allow: [...own, `${d}.ack.${token}.*`, `${d}.finding.${token}`, `svc.llm.${token}`],
+          allow: [
+            ...own,
+            `${d}.ack.${token}.*`,
+            `${d}.finding.${token}`,
+            `svc.ledger.${token}`,
+            `svc.llm.${token}`,
+          ],
         },
         subscribe: { allow: [inbox, `${d}.ack.*.${token}`] },
       };
     case 'action':
       return {
-        publish: { allow: [...own, `${d}.ack.${token}.*`, `svc.mcp.${token}`] },
+        publish: {
+          allow: [...own, `${d}.ack.${token}.*`, `svc.ledger.${token}`, `svc.mcp.${token}`],
+        },
         subscribe: { allow: [inbox] },
       };
     case 'ledger':
