@@ -65,10 +65,12 @@ describe('shared keys and this swarm', () => {
       'cli/wiring/bus.ts',
       'cli/wiring/door.ts',
       'cli/wiring/ledger-queries.ts',
+      'cli/wiring/logged-source.ts',
       'cli/wiring/membership.ts',
       'cli/wiring/own-identity.ts',
       'cli/wiring/policy.ts',
       'cli/wiring/service-policy.ts',
+      'cli/wiring/standing.ts',
     ]);
     for (const path of [
       'bus/door.ts',
