@@ -9,7 +9,11 @@ import { ancestryJson, ancestryLines, badHop } from '../story/ancestry.ts';
 import { type SwarmClient, swarmClient } from '../story/client.ts';
 import { ENTRY_KINDS, type EntryKind, entryName, tellEntry } from '../story/entries.ts';
 import { findRecord, lastAction } from '../story/find.ts';
+import { addExport } from './custody-export.ts';
 import { addRollover } from './custody-rollover.ts';
+import { addTamper } from './custody-tamper.ts';
+import { addTrust } from './custody-trust.ts';
+import { addVerify } from './custody-verify.ts';
 import { globals, runningSwarm } from './options.ts';
 
 interface RunOption {
@@ -60,6 +64,10 @@ export function custodyCommand(): Command {
       const client = await clientOf(command, options.run);
       await show(client, record, options);
     });
+  addExport(custody);
+  addVerify(custody);
+  addTrust(custody);
+  addTamper(custody);
   addRollover(custody);
   return custody;
 }

@@ -27,6 +27,15 @@ export const VERDICT_COLOURS = {
  * services are folded unless `full`; then payloads are shown too.
  */
 export function ancestryLines(view: AncestryView, options: { readonly full: boolean }): string[] {
+  const { lines, hidden } = treeLines(view, options);
+  return [...lines, '', ...summary(view.ancestry, hidden)];
+}
+
+/** The tree alone, and how many of its hops are not drawn. */
+export function treeLines(
+  view: AncestryView,
+  options: { readonly full: boolean },
+): { readonly lines: readonly string[]; readonly hidden: number } {
   const { ancestry } = view;
   const found = new Map(view.records.map((record) => [record.id, record]));
   const home = ancestry.hops.find(({ id }) => id === ancestry.root)?.claims;
@@ -42,14 +51,19 @@ export function ancestryLines(view: AncestryView, options: { readonly full: bool
       const payload = found.get(id)?.payload;
       const { what, text } = tell(claims, payload);
       const full = options.full && payload !== undefined ? [payloadLine(payload)] : [];
-      const sender = `${senderOf(claims, home)}  ${id.slice(0, ID_LENGTH)}`;
+      const sender = `${senderOf(claims, home)}  ${id.slice(0, ID_LENGTH)}${witnessedText(hop)}`;
       return { label: `${what}: ${text}`, below: [sender, ...full] };
     },
   });
   const hidden = ancestry.hops.filter(
     (hop) => hop.id !== ancestry.root && folded(hop) && hop.reason === undefined,
   ).length;
-  return [...lines, '', ...summary(ancestry, hidden)];
+  return { lines, hidden };
+}
+
+/** Where the hop is judged by an evidence file: the trusted time at which it was in the ledger. */
+function witnessedText({ witnessed }: Hop): string {
+  return witnessed === undefined ? '' : `  witnessed ${timeText(witnessed).slice(11)}`;
 }
 
 function senderOf(claims: RecordClaims, home: RecordClaims | undefined): string {
@@ -78,7 +92,7 @@ function summary({ hops, proven, root }: Ancestry, hidden: number): string[] {
   ];
 }
 
-function timeText(seconds: number): string {
+export function timeText(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replace('.000', '');
 }
 
@@ -95,13 +109,14 @@ export function badHop({ firstBad }: Ancestry): string | undefined {
 export function ancestryJson({ ancestry, records }: AncestryView) {
   const found = new Map(records.map((record) => [record.id, record]));
   const hopJson = (hop: Hop) => {
-    const { id, verdict, claims, code, reason } = hop;
+    const { id, verdict, claims, code, reason, witnessed } = hop;
     const evidence = found.get(id);
     return {
       id,
       verdict,
       ...(code !== undefined && { code }),
       ...(reason !== undefined && { reason }),
+      ...(witnessed !== undefined && { witnessed: timeText(witnessed) }),
       ...(claims !== undefined && {
         by: claims.iss,
         at: new Date(claims.iat * 1000).toISOString(),

@@ -6,6 +6,7 @@ import { accept } from '#identity/outcome.ts';
 import { traceLink } from '#observability/links.ts';
 import { type ControlServer, serveControl } from '#runtime/control/server.ts';
 import { ENTRY_KINDS, isAgentAct, isDenial, isKind } from '../story/entries.ts';
+import { evidenceVerbs, type ServedEvidence } from './evidence-control.ts';
 import { evidenceJson } from './evidence-json.ts';
 import { identityVerbs } from './identity-control.ts';
 import { type RunningSwarm, SwarmRefused } from './swarm.ts';
@@ -56,6 +57,8 @@ export interface ServedSwarm
   /** Absent where there is no issuer to ask. */
   readonly administer?: RunningSwarm['administer'];
   readonly isolation?: RunningSwarm['isolation'];
+  /** Absent where there is no witnessed ledger. */
+  readonly evidence?: ServedEvidence;
   readonly witnessed?: RunningSwarm['witnessed'];
   readonly ledger: LedgerQueries & Pick<RunningSwarm['ledger'], 'onEntry'>;
   readonly run: Pick<RunningSwarm['run'], 'controlSocket' | 'token'>;
@@ -155,6 +158,7 @@ export async function serveSwarm(
         observe: running.observe,
       }),
     ...(running.administer !== undefined && identityVerbs(running.administer)),
+    ...(running.evidence !== undefined && evidenceVerbs(running.evidence)),
   });
   if (!served.ok) throw new SwarmRefused(served.detail);
   return served.value;

@@ -1,0 +1,190 @@
+import { inert } from '#agents/text.ts';
+import { CUSTODY_CODES } from '#custody/codes.ts';
+import { EVIDENCE_CODES } from '#custody/evidence/codes.ts';
+import type { Trust } from '#custody/evidence/trust.ts';
+import type { Asks, EvidenceVerdict, Fault, Overall } from '#custody/evidence/verdict.ts';
+import { NOTE_CODES } from '#custody/log/codes.ts';
+import type { Ancestry, EvidenceRecord, Hop } from '#custody/verify.ts';
+import { pathOf } from '#identity/spiffe-id.ts';
+import { paint } from '../output.ts';
+import { timeText, treeLines } from '../story/ancestry.ts';
+
+export interface Judgement {
+  readonly verdict: EvidenceVerdict;
+  /** By what it was judged; absent: by nothing. */
+  readonly trust?: { readonly name: string; readonly trust: Trust };
+  /** Of the file, for telling what its records say. */
+  readonly records: readonly EvidenceRecord[];
+}
+
+const WIDTH = 80;
+const LABEL = 14;
+const MAX_FAULTS = 20;
+const COLOURS = {
+  proven: 'green',
+  forged: 'red',
+  unverifiable: 'yellow',
+  malformed: 'red',
+} as const satisfies Record<Overall, string>;
+const MEANINGS: Readonly<Record<string, { readonly meaning: string }>> = {
+  ...CUSTODY_CODES,
+  ...NOTE_CODES,
+  ...EVIDENCE_CODES,
+};
+
+/** What an evidence file proves, in lines of at most 80 columns. */
+export function verdictLines(
+  judgement: Judgement,
+  options: { readonly full: boolean },
+): readonly string[] {
+  const { verdict } = judgement;
+  return [
+    ...storyLines(judgement, options),
+    ...headLines(judgement),
+    ...faultLines(verdict, options),
+    ...(verdict.asks === undefined ? [] : pinLines(verdict.asks)),
+  ];
+}
+
+/** The action with all that led to it, then the answers to it with all that led to them. */
+function storyLines({ verdict, records }: Judgement, options: { readonly full: boolean }) {
+  const { ancestry, beyond = [] } = verdict;
+  if (ancestry === undefined) return [];
+  const drawn = treeLines({ ancestry, records }, options);
+  const answers = beyond.filter(
+    ({ claims }) => claims?.knd === 'tool.result' && claims.par.includes(ancestry.root),
+  );
+  const answered = answers.flatMap(({ id }) => {
+    const hops = [...ancestry.hops.map((hop) => cutAt(hop, ancestry)), ...beyond];
+    return treeLines({ ancestry: { ...ancestry, root: id, hops }, records }, options).lines;
+  });
+  const note = drawn.hidden === 0 ? [] : [`not drawn: ${drawn.hidden} calls of services (--full)`];
+  return [
+    ...drawn.lines,
+    ...(answered.length > 0 ? ['', 'answered', ...answered] : []),
+    ...note,
+    '',
+  ];
+}
+
+/** The action stands above with its causes: below its answer it is named, and no more. */
+function cutAt(hop: Hop, { root }: Ancestry): Hop {
+  if (hop.id !== root || hop.claims === undefined) return hop;
+  return { ...hop, claims: { ...hop.claims, par: [] } };
+}
+
+/** `label   text`, what does not fit on further lines; a word that is too long is cut. */
+function row(label: string, text: string, colour?: (text: string) => string): string[] {
+  const room = WIDTH - LABEL;
+  const lines: string[] = [];
+  const indent = /^ */.exec(text)?.[0] ?? '';
+  for (const word of text.trimStart().split(' ')) {
+    const last = lines.at(-1);
+    const short = word.length <= room ? word : `${word.slice(0, room - 1)}…`;
+    if (last !== undefined && last.length + 1 + short.length <= room) {
+      lines[lines.length - 1] = `${last} ${short}`;
+    } else lines.push(short);
+  }
+  const head = colour === undefined ? label.padEnd(LABEL) : colour(label.padEnd(LABEL));
+  return lines.map((line, at) => `${at === 0 ? head : ' '.repeat(LABEL)}${indent}${line}`);
+}
+
+function headLines({ verdict, trust }: Judgement): string[] {
+  const { overall, counts, entries, witnessed, beside } = verdict;
+  const parts = (list: Readonly<Record<string, number>>) =>
+    Object.entries(list)
+      .filter(([, count]) => count > 0)
+      .map(([name, count]) => `${count} ${name}`);
+  const records = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  const more = parts(beside);
+  const span = `${entries.count} entries, from ${entries.from} to ${entries.to - 1}`;
+  return [
+    ...row(
+      overall.toUpperCase(),
+      `${records} records: ${parts(counts).join(', ') || 'none'}`,
+      (text) => paint(COLOURS[overall], text),
+    ),
+    ...(entries.count === 0 ? [] : row('of the ledger', span)),
+    ...(more.length === 0 ? [] : row('beside them', more.join(', '))),
+    ...(witnessed === undefined
+      ? []
+      : row('witnessed', `${timeText(witnessed.time)}, a ledger of ${witnessed.size} entries`)),
+    ...(trust === undefined ? [] : row('judged by', trustText(trust.name, trust.trust))),
+  ];
+}
+
+function trustText(name: string, { roots, log, issuance, members }: Trust): string {
+  const pinned = [
+    `${roots.length} ${roots.length === 1 ? 'root' : 'roots'}`,
+    `the keys of ${log.origin}`,
+    `${log.quorum} of ${log.witnesses.length} witnesses`,
+    ...(issuance === undefined ? [] : [`${issuance.required} attester`]),
+    ...(members === undefined ? [] : [`${members.length} members`]),
+  ];
+  return `${inert(name, 60)}: ${inert(pinned.join(', '), 300)}`;
+}
+
+/** The first bad hop, then each kind of fault once with its places; many alike are counted. */
+function faultLines(
+  { ancestry, asks, faults, faultCount }: EvidenceVerdict,
+  options: { readonly full: boolean },
+): string[] {
+  // Without pins every hop is unverifiable for one reason, which is told below.
+  const unpinned = asks !== undefined;
+  const telling = unpinned ? faults.filter((fault) => !isUnpinned(fault)) : faults;
+  const bad = unpinned ? undefined : ancestry?.firstBad;
+  const others = telling.filter(({ id, code }) => id !== bad?.id || code !== bad?.code);
+  const shown = [...Map.groupBy(others, ({ code }) => code)].flatMap(([code, alike]) =>
+    faultRows(code, alike, options.full),
+  );
+  const rest = shown.length - MAX_FAULTS;
+  return [
+    ...(bad === undefined ? [] : row('first bad hop', hopText(bad))),
+    ...shown.slice(0, options.full ? undefined : MAX_FAULTS),
+    ...(rest > 0 && !options.full ? row('', `… ${rest} lines more: --full`) : []),
+    ...(faultCount > faults.length ? row('', `… ${faultCount - faults.length} faults more`) : []),
+  ];
+}
+
+function hopText({ id, verdict, claims, code, reason = '' }: Hop): string {
+  const by = claims === undefined ? '' : ` by ${pathOf(claims.iss)}`;
+  return inert(`record ${id.slice(0, 8)}${by} is ${verdict}: ${code ?? ''}, ${reason}`, 400);
+}
+
+/** Only that nobody is pinned who could vouch for it. */
+function isUnpinned({ code, detail }: Fault): boolean {
+  return code === 'EVIDENCE_UNPINNED' || detail.startsWith('SVID_TRUST_DOMAIN_UNKNOWN');
+}
+
+function faultRows(code: string, alike: readonly Fault[], full: boolean): string[] {
+  const meaning = MEANINGS[code]?.meaning ?? '';
+  const each = alike.slice(0, full ? undefined : 3).flatMap(({ detail, index, id }) => {
+    const place = [
+      ...(index === undefined ? [] : [`entry ${index}`]),
+      ...(id === undefined ? [] : [`record ${id.slice(0, 8)}`]),
+    ].join(', ');
+    return row('', inert(`- ${place === '' ? '' : `${place}: `}${detail}`, 300));
+  });
+  const more = alike.length - (full ? alike.length : 3);
+  return [
+    ...row(alike.length === 1 ? 'fault' : `${alike.length} faults`, `${code}: ${meaning}`),
+    ...each,
+    ...(more > 0 ? row('', `- … ${more} more like these`) : []),
+  ];
+}
+
+/** What a reader without a trust file would have to pin, as the file says, and where it is had. */
+function pinLines({ origin, signers, trustDomains }: Asks): string[] {
+  const witnesses = signers.filter((name) => name !== origin);
+  const list = (names: readonly string[]) => inert(names.join(', ') || 'nobody', 400);
+  return [
+    ...row('not judged', 'no trust file was given, so nobody is believed and nothing is proven'),
+    ...row('to be pinned', `the key of the ledger ${inert(origin, 200)}`),
+    ...row('', `the keys of its witnesses, and how many must agree: ${list(witnesses)}`),
+    ...row('', `the roots of ${list(trustDomains)}`),
+    ...row('how', 'the operator of the swarm runs'),
+    ...row('', '  swarmproof custody trust -o trust.json'),
+    ...row('', 'and hands that file over by another way than this one came; then add'),
+    ...row('', '  --trust trust.json'),
+  ];
+}
