@@ -1,0 +1,301 @@
+import { createHash } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createLives, type IssuedRow, type Lives } from '#cli/wiring/lives.ts';
+import { createStatements, type Statements } from '#cli/wiring/statements.ts';
+import { openStatement, type Statement } from '#custody/log/statement.ts';
+import type { AttestationClaims } from '#identity/issuer/launcher-link.ts';
+import { accept } from '#identity/outcome.ts';
+import { spiffeId } from '#identity/spiffe-id.ts';
+import type { Administered } from '#runtime/launcher/issuer-link.ts';
+import { noteSigner } from '#test/custody/log/support.ts';
+
+const attester = noteSigner('city.example/attester');
+const ID = spiffeId('spiffe://city.example/agent/sensor/north/cam-1');
+const LEDGER = spiffeId('spiffe://city.example/platform/ledger');
+const DIGEST = `sha256:${'ab'.repeat(32)}`;
+const print = (text: string) => createHash('sha256').update(text).digest('base64url');
+
+function claims(id = ID, pid = 7): AttestationClaims {
+  return {
+    pid,
+    startTime: 1,
+    exe: { path: '/node', dev: '1', ino: '2' },
+    image: { name: 'sensor', digest: DIGEST, signature: '', keyId: '' },
+    workload: { spiffeId: id, agentType: 'sensor', instance: `instance-${pid}` },
+  };
+}
+
+/** The issuer's outbox and entries in memory, the ledger as what it was given. */
+function setUp() {
+  const rows: { seq: number; issuance: IssuedRow }[] = [];
+  const entries = new Set(['entry']);
+  const acknowledged: number[] = [];
+  const ledger: string[] = [];
+  const judges: Statement[] = [];
+  const alarms: string[] = [];
+  const revoked: string[] = [];
+  const link = {
+    pending: async (after: number) => {
+      const page = rows.filter(({ seq }) => seq > after).slice(0, 500);
+      return accept({ rows: page, upTo: page.at(-1)?.seq ?? after });
+    },
+    acknowledge: async (upTo: number) => {
+      acknowledged.push(upTo);
+      return accept({});
+    },
+    listEntries: async (offset: number) => {
+      const all = [...entries].map((id) => ({ origin: 'file', entry: { id } }));
+      return accept({ entries: all.slice(offset), total: all.length });
+    },
+  } as unknown as Administered;
+  const lives: Lives = createLives(Date.now);
+  const statements: Statements = createStatements({
+    signer: attester,
+    lives,
+    issuer: { administer: (question) => question(link) },
+    isMember: (id) => id === ID || id === LEDGER,
+    bootstrap: new Set([LEDGER]),
+    toLedger: (note) => ledger.push(note),
+    toJudges: (notes) => judges.push(...notes.map(read)),
+    alarm: (code, detail) => alarms.push(`${code}: ${detail}`),
+    onRevoked: ({ thumbprint }) => revoked.push(thumbprint),
+    clock: Date.now,
+  });
+  const issue = (name: string, more: Partial<IssuedRow> = {}, pid = 7) => {
+    const now = Math.floor(Date.now() / 1000);
+    const selectors = [`swarm:instance:instance-${pid}`, `swarm:image_digest:${DIGEST}`];
+    const issuance: IssuedRow = {
+      spiffe_id: ID,
+      serial: '0a',
+      thumbprint: print(name),
+      selectors,
+      entry_id: 'entry',
+      authority_id: 'a',
+      issued_at: now,
+      not_before: now - 10,
+      not_after: now + 20,
+      ...more,
+    };
+    rows.push({ seq: rows.length + 1, issuance });
+    statements.look();
+  };
+  /** Everything that is not waiting for time has happened. */
+  const settled = () => vi.advanceTimersByTimeAsync(0);
+  const judge = (name: string, id = ID) =>
+    statements.standing.judge({ id, thumbprint: print(name) });
+  const state = { rows, entries, acknowledged, ledger, judges, alarms, revoked };
+  return { ...state, lives, statements, issue, settled, judge };
+}
+
+function read(note: string): Statement {
+  const statement = openStatement(note, [attester.verifier], 1);
+  if (!statement.ok) throw new Error(statement.detail);
+  return statement.value;
+}
+
+beforeEach(() => vi.useFakeTimers());
+afterEach(() => vi.useRealTimers());
+
+describe('an issuance', () => {
+  test('to a process that was started for it is stated, and stands when the ledger holds it', async () => {
+    const { lives, issue, settled, judge, ledger, judges, acknowledged, statements, alarms } =
+      setUp();
+    lives.attested(claims());
+    issue('leaf');
+    await settled();
+    expect(ledger.map(read)).toMatchObject([{ kind: 'issuance', id: ID, serial: '0a' }]);
+    expect(judge('leaf')).toBe('unknown');
+    expect([judges, acknowledged]).toEqual([[], []]);
+    statements.entered(ledger[0] ?? '');
+    await settled();
+    expect(judge('leaf')).toBe('standing');
+    expect(judges).toMatchObject([{ thumbprint: print('leaf') }]);
+    expect(acknowledged).toEqual([1]);
+    expect(statements.notes()).toEqual(ledger);
+    expect(alarms).toEqual([]);
+  });
+
+  test('to an identity that is needed before there is a ledger stands at once, and is entered too', async () => {
+    const { lives, issue, settled, judge, ledger, judges, acknowledged } = setUp();
+    lives.attested(claims(LEDGER));
+    issue('ledger', { spiffe_id: LEDGER });
+    await settled();
+    expect(judge('ledger', LEDGER)).toBe('standing');
+    expect(judges).toHaveLength(1);
+    expect(ledger).toHaveLength(1);
+    expect(acknowledged).toEqual([]);
+  });
+
+  const now = () => Math.floor(Date.now() / 1000);
+  test.each<[string, Partial<IssuedRow>, ((lives: Lives) => void)?]>([
+    ['to no process at all', {}, (lives) => lives.exited(7, 1)],
+    ['to a process of another identity', { spiffe_id: LEDGER }],
+    ['to another image', { selectors: ['swarm:instance:instance-7', 'swarm:image_digest:x'] }],
+    ['to another instance', { selectors: [`swarm:image_digest:${DIGEST}`] }],
+    ['without selectors', { selectors: [] }],
+    ['as minted, over a key that nobody here has', { entry_id: 'mint', selectors: [] }],
+    ['in a form that cannot be stated', { serial: 'no hex' }],
+  ])('%s is an alarm, is not signed, and holds nothing up', async (_name, more, before) => {
+    const { lives, issue, settled, judge, ledger, alarms, acknowledged, statements } = setUp();
+    lives.attested(claims());
+    if (before !== undefined) {
+      before(lives);
+      await vi.advanceTimersByTimeAsync(5000);
+    }
+    issue('rogue', { ...more, issued_at: now() });
+    await settled();
+    expect(ledger).toEqual([]);
+    expect(alarms).toEqual([expect.stringMatching(/^ISSUANCE_NOT_ATTESTED: /)]);
+    expect(statements.status()).toMatchObject({ notAttested: 1, waiting: 0 });
+    expect(judge('rogue')).toBe('unknown');
+    expect(acknowledged).toEqual([1]);
+    lives.attested(claims());
+    issue('honest');
+    await settled();
+    expect(ledger).toHaveLength(1);
+  });
+
+  test('to a process that has just ended, by a row that comes late, is stated', async () => {
+    const { lives, issue, settled, ledger } = setUp();
+    lives.attested(claims());
+    const at = now();
+    lives.exited(7, 1);
+    await vi.advanceTimersByTimeAsync(30_000);
+    issue('late', { issued_at: at, not_after: at + 60 });
+    await settled();
+    expect(ledger).toHaveLength(1);
+  });
+
+  test('minted for a key of this process is stated', async () => {
+    const { lives, issue, settled, ledger, alarms } = setUp();
+    const leaf = Buffer.from('leaf');
+    lives.minted(leaf, LEDGER);
+    const thumbprint = createHash('sha256').update(leaf).digest('base64url');
+    const mint = { entry_id: 'mint', selectors: [], thumbprint };
+    issue('minted', { ...mint, spiffe_id: LEDGER });
+    issue('the same for another identity', mint);
+    await settled();
+    expect(ledger.map(read)).toMatchObject([{ id: LEDGER, thumbprint }]);
+    expect(alarms).toHaveLength(1);
+  });
+
+  test('to nobody that gate or doors believe, or by an earlier run, is passed over', async () => {
+    const { issue, settled, ledger, alarms, acknowledged } = setUp();
+    issue('stranger', { spiffe_id: spiffeId('spiffe://city.example/tool/curl') });
+    issue('former', { issued_at: Math.floor(Date.now() / 1000) - 60 });
+    await settled();
+    expect([ledger, alarms]).toEqual([[], []]);
+    expect(acknowledged.at(-1)).toBe(2);
+  });
+});
+
+describe('the ledger', () => {
+  test('rows are acknowledged in their order, whatever it enters first', async () => {
+    const { lives, issue, settled, ledger, acknowledged, statements } = setUp();
+    lives.attested(claims());
+    for (const name of ['one', 'two', 'three']) issue(name);
+    await settled();
+    const [one = '', two = '', three = ''] = ledger;
+    statements.entered(two);
+    await settled();
+    expect(acknowledged).toEqual([]);
+    statements.entered(one);
+    await settled();
+    expect(acknowledged).toEqual([2]);
+    statements.entered(three);
+    statements.entered(three);
+    await settled();
+    expect(acknowledged).toEqual([2, 3]);
+  });
+
+  test('is given again what it has not confirmed: when another begins, and when one is silent', async () => {
+    const { lives, issue, settled, ledger, statements } = setUp();
+    lives.attested(claims());
+    issue('one');
+    issue('two');
+    await settled();
+    const first = ledger.splice(0);
+    statements.ledgerStarted();
+    expect(ledger.splice(0)).toEqual(first);
+    statements.entered(first[0] ?? '');
+    await vi.advanceTimersByTimeAsync(4000);
+    expect(new Set(ledger.splice(0))).toEqual(new Set(first.slice(1)));
+    statements.entered(first[1] ?? '');
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(ledger).toEqual([]);
+  });
+
+  test('that is away leaves rows with the issuer, on its disk; they are read when it is back', async () => {
+    const { lives, issue, settled, ledger, statements } = setUp();
+    lives.attested(claims());
+    for (let count = 0; count < 5000; count += 1) issue(`leaf ${count}`);
+    await settled();
+    const waiting = ledger.length;
+    expect(waiting).toBeLessThan(5000);
+    for (const note of ledger.slice(0, waiting)) statements.entered(note);
+    await settled();
+    expect(ledger).toHaveLength(5000);
+  });
+});
+
+describe('when a registration entry is removed', () => {
+  async function standing() {
+    const made = setUp();
+    made.lives.attested(claims());
+    made.issue('leaf');
+    await made.settled();
+    made.statements.entered(made.ledger.splice(0)[0] ?? '');
+    await made.settled();
+    made.judges.splice(0);
+    return made;
+  }
+
+  test('its living certificates are revoked at once, and the ledger is told', async () => {
+    const { entries, statements, settled, judge, ledger, judges, revoked } = await standing();
+    statements.entriesChanged();
+    await settled();
+    expect(judge('leaf')).toBe('standing');
+    entries.clear();
+    statements.entriesChanged();
+    await settled();
+    expect(judge('leaf')).toBe('revoked');
+    const statement = { kind: 'revocation', thumbprint: print('leaf') };
+    expect(judges).toMatchObject([statement]);
+    expect(ledger.map(read)).toMatchObject([statement]);
+    expect(revoked).toEqual([print('leaf')]);
+    statements.entriesChanged();
+    await settled();
+    expect(ledger).toHaveLength(1);
+  });
+
+  test('those of a process that has ended are revoked when its last records are in', async () => {
+    const { entries, lives, statements, settled, judge } = await standing();
+    lives.exited(7, 1);
+    entries.clear();
+    statements.entriesChanged();
+    await settled();
+    expect(judge('leaf')).toBe('standing');
+    await vi.advanceTimersByTimeAsync(6000);
+    expect(judge('leaf')).toBe('revoked');
+  });
+
+  test('a certificate is revoked that was issued in the same moment', async () => {
+    const { entries, issue, settled, statements, judge, ledger } = await standing();
+    entries.clear();
+    statements.entriesChanged();
+    await settled();
+    issue('last');
+    await settled();
+    expect(judge('last')).toBe('revoked');
+    expect(ledger.map(read).filter(({ kind }) => kind === 'revocation')).toHaveLength(2);
+  });
+
+  test('one that has ended is not revoked any more', async () => {
+    const { entries, statements, settled, ledger } = await standing();
+    await vi.advanceTimersByTimeAsync(30_000);
+    entries.clear();
+    statements.entriesChanged();
+    await settled();
+    expect(ledger).toEqual([]);
+  });
+});
