@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { refuse } from '#identity/outcome.ts';
 import { launch } from '#runtime/launcher/launch.ts';
 import type { PlanEntry, ProcessPlan, StepPlan } from '#runtime/supervisor/plan.ts';
@@ -5,7 +6,7 @@ import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import { WITNESS_NAMES, type WitnessName } from '#runtime/witness/names.ts';
 import { IMAGES } from './images.ts';
 import type { PlanContext } from './plan.ts';
-import { witnessFolders } from './witnesses.ts';
+import { witnessFolder, witnessFolders } from './witnesses.ts';
 
 /**
  * The witnesses, and the step after which their keys are known. They need nobody, so they come up
@@ -34,6 +35,8 @@ function witnessPlan(context: PlanContext, name: WitnessName): ProcessPlan {
       // Nobody attests a witness: it is started from an image that the launcher verified itself.
       if (!image.verified) return refuse('IMAGE_UNSIGNED', 'the witness image is not signed by CI');
       told = undefined;
+      // Its flags let it write in its folder, and not make it.
+      await mkdir(witnessFolder(run, name), { recursive: true, mode: 0o700 });
       const launched = await launch(
         {
           name,
