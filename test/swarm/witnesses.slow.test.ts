@@ -1,0 +1,127 @@
+import { createPrivateKey } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { RunningSwarm } from '#cli/wiring/swarm.ts';
+import { type Checkpoint, parseCheckpoint, signCheckpoint } from '#custody/log/checkpoint.ts';
+import { verifyFork } from '#custody/log/fork.ts';
+import { createNoteSigner } from '#custody/log/keys.ts';
+import { parseNote } from '#custody/log/note.ts';
+import { createWitnessClient } from '#runtime/witness/client.ts';
+import { WITNESS_NAMES, type WitnessName } from '#runtime/witness/names.ts';
+import { value } from '#test/runtime/support.ts';
+import { ACTION, ANALYZER, folder, killAndRecover, pidOf, start, swarmFile } from './city.ts';
+
+const place = folder();
+const runPath = join(place.path, 'run');
+let running: RunningSwarm;
+
+beforeAll(async () => {
+  const source = { kind: 'simulated', rows: 100_000, intervalMs: 100 };
+  const file = swarmFile(place.path, [{ role: 'sensor', name: 'cam-1', source }, ANALYZER, ACTION]);
+  running = await start({ file, runPath });
+});
+afterAll(async () => {
+  await running.stop();
+  place.remove();
+});
+
+/** Waits for what only shows itself by looking. */
+async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 40_000;
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`never: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+const newest = () => running.witnessed().newest ?? { size: 0, time: 0 };
+const grows = async (what: string): Promise<void> => {
+  const { size } = newest();
+  await until(what, () => newest().size > size);
+};
+const clientOf = (name: WitnessName) =>
+  createWitnessClient({ name, socketPath: running.run.witnessSocket(name), timeoutMs: 5000 });
+
+/** What a witness cosigned last, and the key of the log: what a ledger that forks has at hand. */
+async function ledgerGoneWrong(name: WitnessName) {
+  const origin = readFileSync(join(running.run.custody, 'origin'), 'utf8').trimEnd();
+  const key = createPrivateKey(readFileSync(join(running.run.custody, 'ledger.key')));
+  const signer = createNoteSigner({ name: origin, use: 'note', key });
+  const note = (await clientOf(name).last(origin))?.note ?? '';
+  const head = value(parseCheckpoint(value(parseNote(note)).text));
+  const sign = (more: Partial<Checkpoint>) => signCheckpoint({ ...head, ...more }, signer);
+  return { head, sign, log: [signer.verifier] };
+}
+
+describe('the log of a running swarm', () => {
+  test('is witnessed while it grows', async () => {
+    await grows('a first checkpoint of a quorum');
+    await grows('a next one');
+    const { processes } = running.status();
+    for (const name of WITNESS_NAMES) {
+      expect(processes.find((one) => one.name === name)).toMatchObject({ state: 'ready' });
+    }
+  });
+
+  test('a witness killed with -9 comes back with its memory, and is heard again', async () => {
+    const before = running.status().processes.find(({ name }) => name === 'witness-1')?.report;
+    await killAndRecover(running, 'witness-1');
+    await until('witness-1 cosigns again', () => {
+      const one = running.status().processes.find(({ name }) => name === 'witness-1');
+      return Number(one?.report?.size ?? 0) > Number(before?.size ?? 0);
+    });
+  });
+
+  test('is witnessed by two of three; by one it is not, and the swarm says so until there are two', async () => {
+    const pids = (['witness-1', 'witness-2'] as const).map((name) => pidOf(running, name));
+    const [first = 0, second = 0] = pids;
+    try {
+      process.kill(first, 'SIGSTOP');
+      await grows('two of three go on');
+      process.kill(second, 'SIGSTOP');
+      // What was on its way is over.
+      await until('the newest head gets old', () => Date.now() / 1000 - newest().time > 11);
+      const { size } = newest();
+      expect(running.ledger.size()).toBeGreaterThan(size);
+      process.kill(second, 'SIGCONT');
+      await until('two of three are enough again', () => newest().size > size);
+    } finally {
+      for (const pid of pids) process.kill(pid, 'SIGCONT');
+    }
+    await grows('all three');
+  });
+
+  test('that signs another history is refused by a witness, which keeps the proof and tells the supervisor', async () => {
+    const ledger = pidOf(running, 'platform-ledger');
+    const client = clientOf('witness-3');
+    // The real one holds still, so that the forger is not too late.
+    process.kill(ledger, 'SIGSTOP');
+    try {
+      const { head, sign, log } = await ledgerGoneWrong('witness-3');
+      const honest = { oldSize: head.size, proof: [], checkpoint: sign({}) };
+      expect(await client.add(honest)).toMatchObject({ ok: true });
+      const forged = { ...honest, checkpoint: sign({ root: Buffer.alloc(32, 1) }) };
+      expect(await client.add(forged)).toMatchObject({ code: 'WITNESS_FORK' });
+      const [proof] = await client.forks();
+      expect(proof !== undefined && verifyFork(proof, log)).toBe(true);
+    } finally {
+      process.kill(ledger, 'SIGCONT');
+    }
+    await until('the supervisor knows', () => {
+      const one = running.status().processes.find(({ name }) => name === 'witness-3');
+      return one?.report?.forks === 1;
+    });
+    await grows('the true log goes on');
+  });
+
+  test('each witness has a key that nobody else may read, in a folder of its own', () => {
+    const owners = WITNESS_NAMES.map((name) => {
+      const path = join(running.run.witnesses, name, 'witness.key');
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+      return statSync(path).uid;
+    });
+    const wanted = running.isolation.kind === 'uid-per-process' ? WITNESS_NAMES.length : 1;
+    expect(new Set(owners).size).toBe(wanted);
+  });
+});
