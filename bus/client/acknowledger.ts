@@ -21,6 +21,8 @@ export interface Acknowledger {
   accepted(sender: Member, claims: RecordClaims, gap: number): void;
   /** Refused or not handed over, though its signer is proven. */
   rejected(sender: Member, claims: RecordClaims, gap: number): void;
+  /** It came again: its sender has not heard of its acknowledgement. */
+  repeated(claims: RecordClaims): void;
   /** Signs and publishes what is new. */
   flush(): void;
   /** Everything again: acknowledgements may have been lost. */
@@ -32,6 +34,8 @@ const MAX_REJECTED = 512;
 /** Of a session met in the middle only this many earlier ones can still be outstanding. */
 const MAX_GAP = 256;
 const MAX_SESSIONS = 1024;
+
+const sessionKey = ({ iss, sid }: RecordClaims): string => `${iss} ${sid}`;
 
 export function createAcknowledger(options: {
   readonly link: BusLink;
@@ -45,7 +49,7 @@ export function createAcknowledger(options: {
   const sessions = new Map<string, Progress>();
 
   function progressOf(sender: Member, claims: RecordClaims): Progress {
-    const key = `${claims.iss} ${claims.sid}`;
+    const key = sessionKey(claims);
     const known = sessions.get(key);
     if (known !== undefined) return known;
     const oldest = sessions.size >= MAX_SESSIONS ? sessions.keys().next() : undefined;
@@ -101,6 +105,10 @@ export function createAcknowledger(options: {
       const progress = progressOf(sender, claims);
       advance(progress, claims.rsq, gap);
       progress.rejected.set(claims.rsq, clock());
+    },
+    repeated(claims) {
+      const progress = sessions.get(sessionKey(claims));
+      if (progress !== undefined && claims.rsq <= progress.through) progress.dirty = true;
     },
     flush() {
       if (!link.connected()) return;

@@ -14,6 +14,7 @@ import { createSender } from './sender.ts';
 import { createSigning } from './signing.ts';
 import { createSubmitter } from './submitter.ts';
 import type { BusClient, BusClientOptions } from './types.ts';
+import { createBusWatch } from './watch.ts';
 
 export type { BusClient, BusClientOptions, BusStatus } from './types.ts';
 
@@ -76,6 +77,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
     clock,
     limit: options.maxUnconfirmed ?? 2048,
     channel: door.channel({ subject: receiptSubject(self), kinds: ['ack'], reply: 'none' }),
+    onAppended: ({ id, claims }) => watch.receipted(id, claims.sbj),
   });
   const { submit } = submitter;
   const own = createOwnRecords({ self, signing, submit, clock });
@@ -107,6 +109,14 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       kinds: ['tool.result'],
       reply: 'none',
     }),
+  });
+  const watch = createBusWatch({
+    directory,
+    tell: options.onAlarm ?? (() => {}),
+    unacknowledged: sender.unacknowledged,
+    withoutReceipt: submitter.withoutReceipt,
+    random: uniform,
+    now: () => performance.now(),
   });
   const consumers = new Map<string, Consumer>();
   const responders = new Map<string, Responder>();
@@ -142,6 +152,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       submitter.tick();
       sender.tick();
       own.tell(false);
+      watch.tick();
     }, TICK_MS),
   ];
   await link.flush();
@@ -176,6 +187,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
         link: patient,
         self,
         acknowledger,
+        gaps: watch.gaps,
         onRefusal,
         propagate,
         member: (id) => directory.members.find((member) => member.id === id),
@@ -211,6 +223,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       return responder;
     },
     record: own.record,
+    watchInclusion: watch.proveBy,
     joinCauses: own.join,
     status: () => ({
       session,
@@ -227,6 +240,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       await Promise.all([...consumers.values()].map((consumer) => consumer.close()));
       await Promise.all([...responders.values()].map((responder) => responder.close()));
       for (const timer of timers) clearInterval(timer);
+      watch.close();
       stopTrust();
       acknowledger.flush();
       own.tell(true);

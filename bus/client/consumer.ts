@@ -6,6 +6,7 @@ import { CHANNELS, type ProcessHop } from '../telemetry.ts';
 import type { Verified } from '../verified.ts';
 import type { Acknowledger } from './acknowledger.ts';
 import { type Propagate, underTrace } from './envelope.ts';
+import type { GapWatch } from './gaps.ts';
 import type { BusLink } from './link.ts';
 import type { Incoming } from './nats.ts';
 
@@ -50,6 +51,7 @@ export function createConsumer(
     readonly channel: Channel;
     readonly member: (id: string) => Member | undefined;
     readonly acknowledger: Acknowledger;
+    readonly gaps: Pick<GapWatch, 'came' | 'refused'>;
     readonly onRefusal: (refusal: DoorRefusal) => void;
     readonly propagate?: Propagate | undefined;
   },
@@ -65,16 +67,23 @@ export function createConsumer(
   function refused(refusal: DoorRefusal): void {
     // The broker may deliver what it delivered before a crash: not an attack, and not news.
     const known: RecordId | undefined = refusal.recordId;
-    if (refusal.code === 'RECORD_REPLAYED' && known !== undefined && records.has(known)) return;
+    if (refusal.code === 'RECORD_REPLAYED' && known !== undefined && records.has(known)) {
+      if (refusal.claims !== undefined) acknowledger.repeated(refusal.claims);
+      return;
+    }
     options.onRefusal(refusal);
-    const { claims, signedBy } = refusal;
+    const { claims, signedBy, presentedBy } = refusal;
+    // In the name of whom the broker let publish it: nobody fills another's gap.
+    if (claims !== undefined && options.member(claims.iss)?.token === presentedBy) {
+      options.gaps.refused(presentedBy ?? '', claims);
+    }
     // Without its certificate no signer is proven. Then its publisher is told, whom the broker
     // pinned: a receiver that began anew must not wait for the record's end to be sent the chain.
     const whom = refusal.code === 'RECORD_CHAIN_UNKNOWN' ? claims?.iss : signedBy;
     const sender = whom === undefined ? undefined : options.member(whom);
     // Only a proven signer of this very subject is told; a replay of its record by others is not.
     if (claims === undefined || sender === undefined || claims.iss !== whom) return;
-    if (refusal.presentedBy !== sender.token || claims.sbj !== refusal.subject) return;
+    if (presentedBy !== sender.token || claims.sbj !== refusal.subject) return;
     if (refusal.code === 'RECORD_REPLAYED') return;
     acknowledger.rejected(sender, claims, 0);
   }
@@ -87,6 +96,7 @@ export function createConsumer(
     }
     const { sender, claims, gap } = verdict;
     count.missed += gap;
+    options.gaps.came(sender.token, claims);
     remember(records, verdict.recordId);
     const own = options.idOf?.(verdict.payload);
     const id = own === undefined ? undefined : `${sender.token} ${own}`;

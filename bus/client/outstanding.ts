@@ -15,6 +15,8 @@ export interface Outstanding {
   readonly signatures: Set<number>;
   /** Trace context of its first sending: a repetition belongs to the same trace. */
   readonly trace: HeaderPairs;
+  /** Milliseconds; when it was first sent. */
+  readonly since: number;
   record: SignedRecord;
   /** Milliseconds; when its bytes go again. */
   due: number;

@@ -35,6 +35,8 @@ export interface Sender {
   resend(): void;
   flush(): Promise<void>;
   close(reason: Error): void;
+  /** Receivers that have not acknowledged what was first sent more than so long ago: its number. */
+  unacknowledged(ms: number): ReadonlyMap<SpiffeId, number>;
   status(): { readonly outstanding: number; readonly acknowledged: number; readonly again: number };
 }
 
@@ -151,6 +153,7 @@ export function createSender(options: {
         remaining: new Set(receivers),
         signatures: new Set([record.claims.rsq]),
         trace,
+        since: clock(),
         record,
         due: 0,
         repeats: 0,
@@ -206,6 +209,16 @@ export function createSender(options: {
     },
     flush: () => places.empty(),
     close: (reason) => places.close(reason),
+    unacknowledged(ms) {
+      const before = clock() - ms;
+      const late = new Map<SpiffeId, number>();
+      for (const { since, remaining } of open) {
+        // In the order of sending: behind the first that is younger all are.
+        if (since > before) break;
+        for (const id of remaining) late.set(id, (late.get(id) ?? 0) + 1);
+      }
+      return late;
+    },
     status: () => ({ outstanding: open.size, acknowledged, again }),
   };
 }

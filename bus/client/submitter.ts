@@ -11,6 +11,8 @@ import { parseReceipt } from './receipt.ts';
 interface Submitted {
   readonly record: SignedRecord;
   readonly payload: Uint8Array;
+  /** Milliseconds; when it was submitted. */
+  readonly since: number;
   attempts: number;
   /** Milliseconds; when it is sent again. */
   due: number;
@@ -20,7 +22,7 @@ export interface SubmitterStatus {
   readonly unconfirmed: number;
   readonly confirmed: number;
   readonly refused: Readonly<Record<string, number>>;
-  /** Age of the oldest record without a receipt, milliseconds: above 10 s is an alarm. */
+  /** Age of the oldest record without a receipt, milliseconds. */
   readonly oldestMs: number;
 }
 
@@ -39,6 +41,8 @@ export interface Submitter {
   flush(): Promise<void>;
   /** Who waits for room is refused. What was submitted stays in the stream for the ledger. */
   close(reason: Error): void;
+  /** How many records were submitted more than so long ago and have no receipt. */
+  withoutReceipt(ms: number): number;
   status(): SubmitterStatus;
 }
 
@@ -51,6 +55,8 @@ export function createSubmitter(options: {
   readonly channel: Channel;
   readonly clock: () => number;
   readonly limit: number;
+  /** The ledger's receipt for a record of ours. */
+  readonly onAppended?: (record: SignedRecord) => void;
 }): Submitter {
   const { link, self, channel, clock } = options;
   const places = createPlaces(options.limit);
@@ -67,16 +73,17 @@ export function createSubmitter(options: {
     link.publish({ subject, payload: item.payload, headers });
   }
 
-  function close(id: RecordId): boolean {
-    if (!open.delete(id)) return false;
+  function close(id: RecordId): Submitted | undefined {
+    const item = open.get(id);
+    if (!open.delete(id)) return undefined;
     places.leave();
-    return true;
+    return item;
   }
 
   return {
     async submit(record, payload) {
       await places.enter();
-      const item = { record, payload, attempts: 0, due: 0 };
+      const item = { record, payload, since: clock(), attempts: 0, due: 0 };
       open.set(record.id, item);
       send(item);
     },
@@ -85,9 +92,14 @@ export function createSubmitter(options: {
       if (!verdict.ok) return verdict;
       const receipt = parseReceipt(verdict.payload);
       if (!receipt.ok) return undefined;
-      for (const id of receipt.value.appended) if (close(id)) confirmed += 1;
+      for (const id of receipt.value.appended) {
+        const item = close(id);
+        if (item === undefined) continue;
+        confirmed += 1;
+        options.onAppended?.(item.record);
+      }
       for (const { id, code } of receipt.value.refused) {
-        if (close(id)) refused[code] = (refused[code] ?? 0) + 1;
+        if (close(id) !== undefined) refused[code] = (refused[code] ?? 0) + 1;
       }
       return undefined;
     },
@@ -100,9 +112,18 @@ export function createSubmitter(options: {
     },
     flush: () => places.empty(),
     close: (reason) => places.close(reason),
+    withoutReceipt(ms) {
+      const before = clock() - ms;
+      let count = 0;
+      for (const { since } of open.values()) {
+        if (since > before) break;
+        count += 1;
+      }
+      return count;
+    },
     status() {
       const oldest = open.values().next();
-      const since = oldest.done ? clock() : oldest.value.record.claims.iat * 1000;
+      const since = oldest.done ? clock() : oldest.value.since;
       return {
         unconfirmed: open.size,
         confirmed,

@@ -5,8 +5,10 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { X509Source } from '#identity/svid.ts';
 import type { Directory, Member } from '../directory.ts';
 import type { createDoor, DoorRefusal } from '../door.ts';
+import type { BusAlarm } from './alarms.ts';
 import type { ConsumeOptions, Consumer } from './consumer.ts';
 import type { Propagate } from './envelope.ts';
+import type { ProveInclusion } from './inclusion.ts';
 import type { BusLink, LinkStatus } from './link.ts';
 import type { RequestDraft, Requester, RequestResult } from './requester.ts';
 import type { Responder, ServeOptions } from './responder.ts';
@@ -31,6 +33,8 @@ export interface BusClientOptions {
   readonly random: (size: number) => Uint8Array;
   /** Each refusal at this door; they also go to the ledger, aggregated. */
   readonly onRefusal: (refusal: DoorRefusal) => void;
+  /** What did not come that should have, and when it has: to be told past the broker. */
+  readonly onAlarm?: (alarm: BusAlarm) => void;
   readonly propagate?: Propagate;
   /**
    * Which certificates are stated as issued, and which as revoked. With it a message under one that
@@ -78,6 +82,11 @@ export interface BusClient {
     readonly payload: Uint8Array;
     readonly causes?: readonly RecordId[];
   }): Promise<RecordId>;
+  /**
+   * From now on the ledger is asked now and then to prove what it gave receipts for. Call it once.
+   * `prove` resolves when it has proven, by a witnessed tree head, that it holds the record.
+   */
+  watchInclusion(prove: ProveInclusion): void;
   /** Gathers causes by `join` records until at most `most` (default 16) are left. */
   joinCauses(causes: readonly RecordId[], most?: number): readonly RecordId[];
   status(): BusStatus;
