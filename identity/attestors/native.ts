@@ -8,10 +8,13 @@ export interface Native {
   /** The option's bytes, or the negated errno. */
   socketOption(fd: number, level: number, option: number, size: number): Buffer | number;
   close(fd: number): void;
+  /** Whether the process of a pidfd has ended, reaped or not; so for what is no descriptor, too. */
+  hasEnded(pidfd: number): boolean;
   /** Two connected Unix stream sockets. */
   socketPair(): [number, number];
 }
 
+const POLLIN = 1;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
 
@@ -21,6 +24,7 @@ export function loadNative(): Native {
     'int getsockopt(int fd, int level, int option, _Out_ uint8_t *value, _Inout_ uint32_t *size)',
   );
   const close = library.func('int close(int fd)');
+  const poll = library.func('int poll(_Inout_ uint8_t *fds, unsigned long count, int timeout)');
   const socketpair = library.func(
     'int socketpair(int domain, int type, int protocol, _Out_ int32_t *pair)',
   );
@@ -33,6 +37,13 @@ export function loadNative(): Native {
     },
     close: (fd) => {
       close(fd);
+    },
+    hasEnded: (pidfd) => {
+      // struct pollfd: what is asked for, then what has happened. A pidfd is readable at the end.
+      const asked = Buffer.alloc(8);
+      asked.writeInt32LE(pidfd, 0);
+      asked.writeInt16LE(POLLIN, 4);
+      return poll(asked, 1, 0) !== 0;
     },
     socketPair: () => {
       const pair = new Int32Array(2);

@@ -3,7 +3,7 @@ import { accept, type Outcome, refuse } from '../outcome.ts';
 import { loadNative, loadNativeDarwin, type Native } from './native.ts';
 import { makePeer, type Peer, type PeerCredentials } from './peer.ts';
 import { openDarwinCredentials } from './peer-darwin.ts';
-import { parsePidfdPid, readProcess, readProcFile } from './proc.ts';
+import { parsePidfdPid, readExecutable, readProcess, readProcFile } from './proc.ts';
 
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
@@ -44,10 +44,9 @@ function linuxCredentials(native: Native, capability: PeerCredentials['capabilit
       open = false;
     };
     let open = true;
-    const alive = (): boolean => open && (pidfd === undefined || pidOfPidfd(pidfd) === pid);
     // Order matters: facts are read by PID, then the pidfd shows that the PID was still the peer's.
     const process = readProcess(pid);
-    if (process === undefined || !alive()) {
+    if (process === undefined || (pidfd !== undefined && pidOfPidfd(pidfd) !== pid)) {
       close();
       return refuse('PEER_GONE', `process ${pid} has ended or may not be looked at`);
     }
@@ -56,7 +55,18 @@ function linuxCredentials(native: Native, capability: PeerCredentials['capabilit
       uid: credentials.readUInt32LE(4),
       gid: credentials.readUInt32LE(8),
     };
-    return accept(makePeer(facts, readProcess, alive, close));
+    // A PID is nobody else's before the peer has ended, so the pidfd stands for the start time.
+    const { startTime } = facts;
+    return accept(
+      pidfd === undefined
+        ? makePeer(facts, readProcess, () => open, close)
+        : makePeer(
+            facts,
+            () => readExecutable(pid, startTime),
+            () => open && !native.hasEnded(pidfd),
+            close,
+          ),
+    );
   };
 }
 

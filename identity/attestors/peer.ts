@@ -31,18 +31,22 @@ export interface PeerFacts extends ProcessFacts {
   readonly gid: number;
 }
 
+/**
+ * @param lookup what the process of this PID is now
+ * @param alive whether the peer itself lives; asked after `lookup`, so that what was found by the PID
+ * was found of the peer
+ */
 export function makePeer(
   facts: PeerFacts,
-  lookup: (pid: number) => ProcessFacts | undefined,
+  lookup: (pid: number) => Pick<ProcessFacts, 'startTime' | 'exe'> | undefined,
   alive: () => boolean,
   close: () => void,
 ): Peer {
   return {
     ...facts,
     check: () => {
-      if (!alive()) return refuse('PEER_GONE', `process ${facts.pid} has ended`);
       const now = lookup(facts.pid);
-      if (now === undefined || now.startTime !== facts.startTime) {
+      if (!alive() || now === undefined || now.startTime !== facts.startTime) {
         return refuse('PEER_GONE', `process ${facts.pid} has ended`);
       }
       // Connect, then exec: the PID stays, the program behind it does not.

@@ -82,6 +82,21 @@ export function readProcess(pid: number): ProcessFacts | undefined {
   }
 }
 
+/**
+ * What a process runs now, where something else shows that it is the one that started then;
+ * `undefined` when it has ended, or may not be looked at.
+ */
+export function readExecutable(
+  pid: number,
+  startTime: number,
+): Pick<ProcessFacts, 'startTime' | 'exe'> | undefined {
+  try {
+    return { startTime, exe: executableOf(`/proc/${pid}/exe`) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** `Pid:` of a pidfd's fdinfo: -1 once the process has been reaped or is dead, 0 when foreign. */
 export function parsePidfdPid(fdinfo: string): number | undefined {
   const match = /^Pid:\s*(-?[0-9]+)$/m.exec(fdinfo);

@@ -6,12 +6,14 @@ import { createExecutableDigests } from './executable-digest.ts';
 import type { Peer } from './peer.ts';
 import { readProcFile } from './proc.ts';
 
+type OnDemand = 'path' | 'sha256' | 'supplementary_gid' | 'supplementary_group';
+
 export interface UnixAttestorOptions {
   /**
-   * In place of SPIRE's `discover_workload_path`: whether some entry has selectors of this kind. A
-   * path is looked for, and a file hashed, only while it could matter.
+   * In place of SPIRE's `discover_workload_path`: whether some entry has selectors of this kind.
+   * Groups and a path are looked for, and a file hashed, only while it could matter.
    */
-  readonly wanted: (kind: 'unix:path' | 'unix:sha256') => boolean;
+  readonly wanted: (kind: `unix:${OnDemand}`) => boolean;
   /** SPIRE's `workload_size_limit`, in bytes: 0 is no limit, a negative one never hashes. */
   readonly workloadSizeLimit?: number;
   readonly accounts?: Accounts;
@@ -87,7 +89,9 @@ export function createUnixAttestor(options: UnixAttestorOptions): Attestor {
         path: options.wanted('unix:path') ? peer.exe.path : undefined,
         sha256: options.wanted('unix:sha256') ? digests.of(peer.exe) : undefined,
       };
-      return accept(unixSelectors(peer, supplementaryGroups(peer.pid), accounts, executable));
+      const more = ['unix:supplementary_gid', 'unix:supplementary_group'] as const;
+      const groups = more.some(options.wanted) ? supplementaryGroups(peer.pid) : [];
+      return accept(unixSelectors(peer, groups, accounts, executable));
     },
   };
 }

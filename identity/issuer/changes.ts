@@ -11,8 +11,9 @@ export interface Changes {
 }
 
 export interface Subscription {
-  /** Resolves at a change, after `milliseconds`, or when the signal aborts; never rejects. */
-  next(signal: AbortSignal, milliseconds: number): Promise<void>;
+  /** Resolves at a change, after `milliseconds`, or at the end of the subscription; never rejects. */
+  next(milliseconds: number): Promise<void>;
+  /** Wakes whoever waits. */
   end(): void;
 }
 
@@ -26,6 +27,7 @@ const MAX_SPREAD_MS = 5000;
 interface Waiter {
   readonly pid: number;
   dirty: boolean;
+  ended: boolean;
   wake: () => void;
   later?: NodeJS.Timeout;
 }
@@ -55,19 +57,16 @@ export function createChanges(random: () => number = Math.random): Changes {
       }
     },
     subscribe: (pid) => {
-      const waiter: Waiter = { pid, dirty: false, wake: () => {} };
+      const waiter: Waiter = { pid, dirty: false, ended: false, wake: () => {} };
       waiters.add(waiter);
       return {
-        next: async (signal, milliseconds) => {
-          if (!waiter.dirty && !signal.aborted) {
+        next: async (milliseconds) => {
+          if (!waiter.dirty && !waiter.ended) {
             const { promise, resolve } = Promise.withResolvers<void>();
             const delay = Math.min(Math.max(milliseconds, 0), MAX_DELAY);
             const timer = setTimeout(resolve, delay);
             waiter.wake = resolve;
-            const abort = (): void => resolve();
-            signal.addEventListener('abort', abort);
             await promise;
-            signal.removeEventListener('abort', abort);
             clearTimeout(timer);
           }
           waiter.dirty = false;
@@ -75,6 +74,8 @@ export function createChanges(random: () => number = Math.random): Changes {
         end: () => {
           waiters.delete(waiter);
           clearTimeout(waiter.later);
+          waiter.ended = true;
+          waiter.wake();
         },
       };
     },

@@ -2,9 +2,9 @@ import { chmodSync, lstatSync, mkdirSync, statSync, unlinkSync } from 'node:fs';
 import {
   constants,
   createServer as createHttp2Server,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
+  type IncomingHttpHeaders,
   type ServerHttp2Session,
+  type ServerHttp2Stream,
 } from 'node:http2';
 import { connect, createServer, type Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -49,6 +49,9 @@ export const CONNECTION_LIMITS: ConnectionLimits = {
 /** A swarm that starts connects at once; a full queue would refuse whom the limits allow. */
 const BACKLOG = 4096;
 
+/** How long a listener that closes lets its callers read what they were told. */
+const LAST_WORDS_MS = 200;
+
 export interface ListenOptions {
   readonly socketPath: string;
   /** Default 0600: workloads run under the issuer's uid. 0666 when roles have their own. */
@@ -56,8 +59,8 @@ export interface ListenOptions {
   readonly credentials: PeerCredentials;
   readonly limits: ConnectionLimits;
   readonly handle: (
-    request: Http2ServerRequest,
-    response: Http2ServerResponse,
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders,
     connection: Connection,
   ) => void;
 }
@@ -104,7 +107,7 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
   const { socketPath, credentials, handle, limits } = options;
   const mode = options.socketMode ?? 0o600;
   const open = new Map<Socket, Connection>();
-  const sessions = new WeakMap<ServerHttp2Session, Connection>();
+  const sessions = new Map<ServerHttp2Session, Connection>();
 
   const http2 = createHttp2Server({
     maxSessionMemory: 1,
@@ -112,24 +115,25 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
   });
   // A broken session ends itself; without a listener it would end the process.
   http2.on('sessionError', () => {});
-  http2.on('request', (request, response) => {
-    const session = request.stream.session;
+  http2.on('stream', (stream, headers) => {
+    const session = stream.session;
     const connection =
       session === undefined ? undefined : sessions.get(session as ServerHttp2Session);
     if (connection === undefined) {
-      request.stream.destroy();
+      stream.destroy();
       return;
     }
     // The setting above binds a client only once it has read it; this binds every client.
     if (connection.streams >= limits.streamsPerConnection) {
-      request.stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      stream.on('error', () => {});
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
     connection.streams += 1;
-    request.stream.once('close', () => {
+    stream.once('close', () => {
       connection.streams -= 1;
     });
-    handle(request, response, connection);
+    handle(stream, headers, connection);
   });
 
   const perProcess = new Map<number, number>();
@@ -168,6 +172,7 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
     // other socket's session can be taken for it.
     const capture = (session: ServerHttp2Session): void => {
       sessions.set(session, connection);
+      session.once('close', () => sessions.delete(session));
     };
     http2.once('session', capture);
     http2.emit('connection', socket);
@@ -185,8 +190,13 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
   return {
     close: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of open.keys()) socket.destroy();
+      // What was said last still leaves, to those who read.
+      for (const session of sessions.keys()) session.close();
+      const late = setTimeout(() => {
+        for (const socket of open.keys()) socket.destroy();
+      }, LAST_WORDS_MS);
       await closed;
+      clearTimeout(late);
     },
   };
 }

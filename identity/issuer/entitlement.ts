@@ -114,10 +114,12 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       const found = await prepared(peer);
       if (!found.ok) return found;
       const { entries, have } = found.value;
-      const issued = await svids.forProcess(processKey(peer), entries, have);
+      const issuing = svids.forProcess(processKey(peer), entries, have);
+      const waited = issuing instanceof Promise;
+      const issued = waited ? await issuing : issuing;
       if (!issued.ok) return issued;
       // The disk took its time: what was taken away meanwhile is not handed out any more.
-      const still = match(peer);
+      const still = waited ? match(peer) : found;
       if (!still.ok) return still;
       const now = new Set(still.value.entries.map(({ id }) => id));
       const kept = issued.value.filter(({ entry }) => now.has(entry.id));

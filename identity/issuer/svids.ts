@@ -19,17 +19,19 @@ export interface IssuedSvid {
   readonly renewAt: number;
 }
 
+type Issued = Outcome<readonly IssuedSvid[], IssuerCode>;
+
 export interface Svids {
   /**
    * The SVIDs of a process for these entries: the ones it has, or new ones when they are due, their
    * entry has changed or another authority signs. Kept per process, so that opening streams over
-   * and over does not grow the log.
+   * and over does not grow the log. A promise only where there is a disk to wait for.
    */
   forProcess(
     process: string,
     entries: readonly RegistrationEntry[],
     selectors: readonly Selector[],
-  ): Promise<Outcome<readonly IssuedSvid[], IssuerCode>>;
+  ): Issued | Promise<Issued>;
   /** A certificate over a key that the launcher holds. */
   mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
   forget(process: string): void;
@@ -81,8 +83,8 @@ export function createSvids(options: SvidsOptions): Svids {
   const { store, authorities, clock, random, issued } = options;
   interface Held extends IssuedSvid {
     readonly authority: string;
-    /** Resolves when the issuance is on disk; nothing is handed out before. */
-    readonly durable: Promise<void>;
+    /** Resolves when the issuance is on disk; nothing is handed out before. Absent: it is. */
+    durable?: Promise<void>;
   }
   const held = new Map<string, Map<string, Held>>();
   const makeKey = createKeyMaker();
@@ -119,8 +121,24 @@ export function createSvids(options: SvidsOptions): Svids {
     return accept({ entry, leaf: leaf.value, key: pkcs8, renewAt, authority, durable });
   };
 
+  const onDisk = async (
+    process: string,
+    all: readonly Held[],
+    made: readonly Held[],
+  ): Promise<Issued> => {
+    try {
+      await Promise.all(all.map((one) => one.durable));
+    } catch (error) {
+      held.delete(process);
+      return storeRefusal(error);
+    }
+    for (const one of all) delete one.durable;
+    for (const one of made) issued(one.leaf);
+    return accept(all);
+  };
+
   return {
-    forProcess: async (process, entries, selectors) => {
+    forProcess: (process, entries, selectors) => {
       const before = held.get(process);
       const after = new Map<string, Held>();
       const made: Held[] = [];
@@ -133,14 +151,10 @@ export function createSvids(options: SvidsOptions): Svids {
       }
       // Known before it is on disk, so that two streams of a process wait for one SVID.
       held.set(process, after);
-      try {
-        await Promise.all([...after.values()].map((one) => one.durable));
-      } catch (error) {
-        held.delete(process);
-        return storeRefusal(error);
-      }
-      for (const one of made) issued(one.leaf);
-      return accept([...after.values()]);
+      const all = [...after.values()];
+      return all.some((one) => one.durable !== undefined)
+        ? onDisk(process, all, made)
+        : accept(all);
     },
     mint: (request) => {
       const leaf = sign(request);

@@ -3,12 +3,12 @@ import { accept, type Outcome, refuse } from '../outcome.ts';
 import type { Changes, Subscription } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
 import type { Connection, ConnectionLimits } from './connections.ts';
+import type { GrpcCall } from './grpc-server.ts';
 import type { Push } from './workload-messages.ts';
 
-/** A caller of one RPC, and how long it wants to be answered. */
-export interface Call {
+/** A caller of one RPC, for as long as it wants to be answered. */
+export interface Call extends GrpcCall {
   readonly connection: Connection;
-  readonly signal: AbortSignal;
 }
 
 export interface CallParts {
@@ -36,6 +36,7 @@ export async function answerOnce<T>(
   const { peer } = call.connection;
   if (!peer.ok) return peer;
   const subscription = parts.changes.subscribe(peer.value.pid);
+  call.onOver(subscription.end);
   try {
     return await settled(call, parts, peer.value, ask, subscription);
   } finally {
@@ -53,8 +54,8 @@ async function settled<T>(
   for (;;) {
     const answer = await ask(peer);
     if (answer.ok || answer.code !== 'NOT_LAUNCHED' || grace(call, parts) <= 0) return answer;
-    await subscription.next(call.signal, grace(call, parts));
-    if (call.signal.aborted) return refuse('PEER_GONE', 'the caller has hung up');
+    await subscription.next(grace(call, parts));
+    if (call.over) return refuse('PEER_GONE', 'the caller has hung up');
   }
 }
 
@@ -67,7 +68,7 @@ export async function* answerChanges<T>(
   parts: CallParts,
   ask: Ask<Push<T>>,
 ): AsyncGenerator<Outcome<T, IssuerCode>, void> {
-  const { connection, signal } = call;
+  const { connection } = call;
   const { limits, clock, changes } = parts;
   if (!connection.peer.ok) {
     yield connection.peer;
@@ -75,11 +76,12 @@ export async function* answerChanges<T>(
   }
   const peer = connection.peer.value;
   const subscription = changes.subscribe(peer.pid);
+  call.onOver(subscription.end);
   try {
     let now = await settled(call, parts, peer, ask, subscription);
     let sent: string | undefined;
     let quietUntil = 0;
-    while (!signal.aborted) {
+    while (!call.over) {
       if (!now.ok) {
         yield now;
         return;
@@ -98,7 +100,7 @@ export async function* answerChanges<T>(
       }
       const due = now.value.key === sent ? now.value.again - clock().getTime() : 0;
       const quiet = now.value.key === sent ? 0 : quietUntil - performance.now();
-      await subscription.next(signal, Math.min(Math.max(due, quiet), RECHECK_MS));
+      await subscription.next(Math.min(Math.max(due, quiet), RECHECK_MS));
       now = await ask(peer);
     }
   } finally {

@@ -1,16 +1,4 @@
-import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import {
-  Code,
-  ConnectError,
-  createConnectRouter,
-  createContextKey,
-  createContextValues,
-  type HandlerContext,
-} from '@connectrpc/connect';
-import {
-  universalRequestFromNodeRequest,
-  universalResponseToNodeResponse,
-} from '@connectrpc/connect-node';
+import type { IncomingHttpHeaders } from 'node:http2';
 import type { PeerCredentials } from '../attestors/peer.ts';
 import type { JwtBundle } from '../jwt/bundle.ts';
 import { validateJwtSvid } from '../jwt/validate.ts';
@@ -23,6 +11,9 @@ import type { Changes } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
 import { type Connection, type ConnectionLimits, listenOnSocket } from './connections.ts';
 import type { Entitlement, Trust } from './entitlement.ts';
+import { GRPC_STATUS, type GrpcFailure } from './grpc.ts';
+import { grpcDialogue, grpcMethod, type Reply } from './grpc-methods.ts';
+import { createGrpcServer, type GrpcCall } from './grpc-server.ts';
 import { createReflection } from './reflection.ts';
 import { answerChanges, answerOnce, type Call } from './workload-calls.ts';
 import { jwtBundlePush, type Push, svidPush, x509BundlePush } from './workload-messages.ts';
@@ -53,35 +44,28 @@ const JWT_LEEWAY = 5;
 /** Claims of the JWT and JWT-SVID specifications. */
 const REGISTERED = new Set(['sub', 'aud', 'exp', 'iat', 'nbf', 'iss', 'jti']);
 
-const CONNECTION = createContextKey<Connection | undefined>(undefined);
-
 /** What a caller learns; why, is for the launcher. E-06. */
-const STATUS: Partial<Record<IssuerCode, readonly [Code, string]>> = {
-  AUTHORITY_EXPIRED: [Code.Unavailable, 'no signing authority'],
-  PEER_UNREADABLE: [Code.Unavailable, 'workload attestation failed'],
-  TOKENS_TOO_MANY: [Code.Unavailable, 'too many requests'],
-  STORE_FULL: [Code.Unavailable, 'identities cannot be issued now'],
+const STATUS: Partial<Record<IssuerCode, GrpcFailure>> = {
+  AUTHORITY_EXPIRED: unavailable('no signing authority'),
+  PEER_UNREADABLE: unavailable('workload attestation failed'),
+  TOKENS_TOO_MANY: unavailable('too many requests'),
+  STORE_FULL: unavailable('identities cannot be issued now'),
 };
-const DENIED = [Code.PermissionDenied, 'no identity issued'] as const;
+const DENIED = { status: GRPC_STATUS.permissionDenied, message: 'no identity issued' };
+
+function unavailable(message: string): GrpcFailure {
+  return { status: GRPC_STATUS.unavailable, message };
+}
+
+function invalid(message: string): { readonly failure: GrpcFailure } {
+  return { failure: { status: GRPC_STATUS.invalidArgument, message } };
+}
 
 /** E-02: the header keeps a request out that a browser or proxy was tricked into. */
-function requireHeader(context: HandlerContext): void {
-  if (context.requestHeader.get('workload.spiffe.io') !== 'true') {
-    throw new ConnectError('security header missing from request', Code.InvalidArgument);
-  }
-}
-
-/** A-04: a mandatory field with its default value. */
-function required(present: boolean, message: string): void {
-  if (!present) throw new ConnectError(message, Code.InvalidArgument);
-}
-
-/** Turns what a hostile or merely odd client sent into what the RPC library takes without throwing. */
-function normalise(request: Http2ServerRequest): void {
-  // E-10: clients send localhost, a percent-encoded socket path, or a host header, and it means
-  // nothing on a Unix socket; as `%2Fpath` it would throw inside the library's URL parser.
-  request.headers[':authority'] = 'localhost';
-  request.headers.host = 'localhost';
+function requireHeader(headers: IncomingHttpHeaders): GrpcFailure | undefined {
+  return headers['workload.spiffe.io'] === 'true'
+    ? undefined
+    : invalid('security header missing from request').failure;
 }
 
 /** JWT bundles under which a caller may have a token validated: its own domain's and federated. */
@@ -94,39 +78,39 @@ function jwtBundlesOf({ jwt, federated }: Trust): ReadonlyMap<string, JwtBundle>
 export async function serveWorkloadApi(
   options: WorkloadServerOptions,
 ): Promise<{ close(): Promise<void> }> {
-  const stopping = new AbortController();
   const { entitlement, trustDomain, clock } = options;
 
-  const callOf = (context: HandlerContext): Call => {
-    const connection = context.values.get(CONNECTION);
-    if (connection === undefined) throw new ConnectError('no connection', Code.Internal);
-    return { connection, signal: context.signal };
-  };
-  const refusal = ({ connection }: Call, { code, detail }: Refused<IssuerCode>): ConnectError => {
+  const callOf = (call: GrpcCall, connection: Connection): Call => ({
+    connection,
+    get over() {
+      return call.over;
+    },
+    onOver: call.onOver,
+  });
+  const refusal = ({ connection }: Call, { code, detail }: Refused<IssuerCode>) => {
     const { peer } = connection;
     const caller = peer.ok ? peer.value : { pid: 0, startTime: 0 };
     options.denied(caller, code, detail);
-    const [status, message] = STATUS[code] ?? DENIED;
-    return new ConnectError(message, status);
+    return { failure: STATUS[code] ?? DENIED };
   };
-  const once = async <T>(
-    context: HandlerContext,
+  async function* once<T, M>(
+    call: Call,
     ask: Parameters<typeof answerOnce<T>>[2],
-  ): Promise<T> => {
-    const call = callOf(context);
+    reply: (value: T) => Reply<M>,
+  ): AsyncGenerator<Reply<M>, void> {
     const answer = await answerOnce(call, options, ask);
-    if (!answer.ok) throw refusal(call, answer);
-    return answer.value;
-  };
+    yield answer.ok ? reply(answer.value) : refusal(call, answer);
+  }
   async function* stream<T>(
-    context: HandlerContext,
+    call: Call,
     ask: Parameters<typeof answerChanges<T>>[2],
-  ): AsyncGenerator<T> {
-    const call = callOf(context);
+  ): AsyncGenerator<Reply<T>, void> {
     for await (const answer of answerChanges(call, options, ask)) {
-      if (!answer.ok) throw refusal(call, answer);
-      yield answer.value;
+      yield answer.ok ? { message: answer.value } : refusal(call, answer);
     }
+  }
+  async function* one<M>(reply: Reply<M>): AsyncGenerator<Reply<M>, void> {
+    yield reply;
   }
   const mapped = async <T, M>(
     outcome: Promise<Outcome<T, IssuerCode>>,
@@ -136,100 +120,85 @@ export async function serveWorkloadApi(
     return found.ok ? accept(push(found.value)) : found;
   };
 
-  const router = createConnectRouter({
-    grpcWeb: false,
-    connect: false,
-    acceptCompression: [],
-    readMaxBytes: MAX_REQUEST_BYTES,
-    requestGate: requireHeader,
-    shutdownSignal: stopping.signal,
-  });
-  router.service(SpiffeWorkloadAPI, {
-    fetchX509SVID: (_request, context) =>
-      stream(context, (peer) => mapped(entitlement.material(peer), svidPush)),
-    fetchX509Bundles: (_request, context) =>
-      stream(context, (peer) =>
-        mapped(entitlement.trust(peer), (trust) => x509BundlePush(trust, trustDomain)),
-      ),
-    fetchJWTBundles: (_request, context) =>
-      stream(context, (peer) =>
-        mapped(entitlement.trust(peer), (trust) => jwtBundlePush(trust, trustDomain)),
-      ),
-    fetchJWTSVID: async ({ audience, spiffeId }, context) => {
-      const [first = '', ...others] = audience;
-      required(first !== '' && !others.includes(''), 'audience must be specified');
-      required(audience.join('').length <= MAX_AUDIENCE, 'audience is too long');
-      required(spiffeId === '' || parseSpiffeId(spiffeId).ok, 'spiffe_id is not a SPIFFE ID');
-      const wanted = spiffeId === '' ? undefined : spiffeId;
-      const tokens = await once(context, (peer) =>
-        entitlement.tokens(peer, [first, ...others], wanted),
-      );
-      return {
-        svids: tokens.map(({ entry, token }) => ({
-          spiffeId: entry.spiffe_id,
-          svid: token,
-          hint: entry.hint,
-        })),
-      };
-    },
-    validateJWTSVID: async ({ audience, svid }, context) => {
-      required(audience !== '', 'audience must be specified');
-      required(svid !== '', 'svid must be specified');
-      const trust = await once(context, (peer) => entitlement.trust(peer));
-      const bundles = jwtBundlesOf(trust);
-      const valid = validateJwtSvid(svid, { audience, bundles, now: clock(), leeway: JWT_LEEWAY });
-      if (!valid.ok) throw new ConnectError(`${valid.code}: ${valid.detail}`, Code.InvalidArgument);
-      const { id, claims, audience: aud } = valid.value;
-      const own = trustDomainOf(id) === trustDomain;
-      // A-11: what another domain says of its workloads beside who they are is not passed on.
-      const passed = Object.entries(claims).filter(([name]) => own || REGISTERED.has(name));
-      // As SPIRE returns it: always a list.
-      return { spiffeId: id, claims: { ...Object.fromEntries(passed), aud: [...aud] } };
-    },
-  });
+  const { method } = SpiffeWorkloadAPI;
   const reflection = createReflection();
-  router.service(ServerReflection, {
-    serverReflectionInfo: async function* (questions) {
-      for await (const question of questions) yield reflection.answer(question);
-    },
+  const grpc = createGrpcServer<Connection>({
+    gate: requireHeader,
+    maxRequestBytes: MAX_REQUEST_BYTES,
+    patienceMs: options.limits.slowReaderMs,
+    methods: new Map([
+      grpcMethod(method.fetchX509SVID, (_request, call, connection: Connection) =>
+        stream(callOf(call, connection), (peer) => mapped(entitlement.material(peer), svidPush)),
+      ),
+      grpcMethod(method.fetchX509Bundles, (_request, call, connection: Connection) =>
+        stream(callOf(call, connection), (peer) =>
+          mapped(entitlement.trust(peer), (trust) => x509BundlePush(trust, trustDomain)),
+        ),
+      ),
+      grpcMethod(method.fetchJWTBundles, (_request, call, connection: Connection) =>
+        stream(callOf(call, connection), (peer) =>
+          mapped(entitlement.trust(peer), (trust) => jwtBundlePush(trust, trustDomain)),
+        ),
+      ),
+      grpcMethod(method.fetchJWTSVID, ({ audience, spiffeId }, call, connection: Connection) => {
+        const [first = '', ...others] = audience;
+        // A-04: a mandatory field with its default value.
+        if (first === '' || others.includes('')) return one(invalid('audience must be specified'));
+        if (audience.join('').length > MAX_AUDIENCE) return one(invalid('audience is too long'));
+        const wanted = spiffeId === '' ? undefined : spiffeId;
+        if (wanted !== undefined && !parseSpiffeId(wanted).ok) {
+          return one(invalid('spiffe_id is not a SPIFFE ID'));
+        }
+        return once(
+          callOf(call, connection),
+          (peer) => entitlement.tokens(peer, [first, ...others], wanted),
+          (tokens) => ({
+            message: {
+              svids: tokens.map(({ entry, token }) => ({
+                spiffeId: entry.spiffe_id,
+                svid: token,
+                hint: entry.hint,
+              })),
+            },
+          }),
+        );
+      }),
+      grpcMethod(method.validateJWTSVID, ({ audience, svid }, call, connection: Connection) => {
+        if (audience === '') return one(invalid('audience must be specified'));
+        if (svid === '') return one(invalid('svid must be specified'));
+        return once(
+          callOf(call, connection),
+          (peer) => entitlement.trust(peer),
+          (trust) => validated(trust, audience, svid),
+        );
+      }),
+      grpcDialogue(ServerReflection.method.serverReflectionInfo, reflection.answer),
+      grpcDialogue(ServerReflectionAlpha.method.serverReflectionInfo, reflection.answer),
+    ]),
   });
-  router.service(ServerReflectionAlpha, {
-    serverReflectionInfo: async function* (questions) {
-      for await (const question of questions) yield reflection.answer(question);
-    },
-  });
-  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
 
-  const answer = async (
-    request: Http2ServerRequest,
-    response: Http2ServerResponse,
-    connection: Connection,
-  ): Promise<void> => {
-    const handler = handlers.get(request.url);
-    if (handler === undefined) {
-      // As gRPC has it: an answer of HTTP, with the refusal where a client looks for it.
-      const status = { 'grpc-status': `${Code.Unimplemented}`, 'grpc-message': 'unknown method' };
-      response.writeHead(200, { 'content-type': 'application/grpc', ...status }).end();
-      return;
-    }
-    normalise(request);
-    const values = createContextValues().set(CONNECTION, connection);
-    const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-    await universalResponseToNodeResponse(await handler(universal), response);
+  const validated = (trust: Trust, audience: string, svid: string) => {
+    const bundles = jwtBundlesOf(trust);
+    const valid = validateJwtSvid(svid, { audience, bundles, now: clock(), leeway: JWT_LEEWAY });
+    if (!valid.ok) return invalid(`${valid.code}: ${valid.detail}`);
+    const { id, claims, audience: aud } = valid.value;
+    const own = trustDomainOf(id) === trustDomain;
+    // A-11: what another domain says of its workloads beside who they are is not passed on.
+    const passed = Object.entries(claims).filter(([name]) => own || REGISTERED.has(name));
+    // As SPIRE returns it: always a list.
+    return { message: { spiffeId: id, claims: { ...Object.fromEntries(passed), aud: [...aud] } } };
   };
+
   const server = await listenOnSocket({
     socketPath: options.socketPath,
     socketMode: options.socketMode,
     credentials: options.credentials,
     limits: options.limits,
-    // The library rejects when a caller breaks off in the middle of an answer: nothing to report.
-    handle: (request, response, connection) => {
-      answer(request, response, connection).catch(() => response.stream.destroy());
-    },
+    handle: grpc.handle,
   });
   return {
     close: async () => {
-      stopping.abort(new ConnectError('the issuer stops', Code.Unavailable));
+      grpc.stop(unavailable('the issuer stops'));
       await server.close();
     },
   };

@@ -122,11 +122,10 @@ describe('what is pushed, and when', () => {
 });
 
 describe('waking many streams', () => {
-  const { signal } = new AbortController();
   const waiting = (changes: ReturnType<typeof createChanges>, streams: number) =>
     Array.from({ length: streams }, (_one, pid) => {
       const subscription = changes.subscribe(pid);
-      const woken = subscription.next(signal, 60_000).then(() => subscription.end());
+      const woken = subscription.next(60_000).then(() => subscription.end());
       return { woken };
     });
 
@@ -154,7 +153,7 @@ describe('waking many streams', () => {
   test('a taken identity does not wait for that: who is told at once is told at once', async () => {
     const changes = createChanges(() => 0.999);
     const all = Array.from({ length: 200 }, (_one, pid) => changes.subscribe(pid));
-    const woken = all.map((one) => one.next(signal, 60_000));
+    const woken = all.map((one) => one.next(60_000));
     changes.notifySpread();
     changes.notify(7);
     await woken[7];
