@@ -11,6 +11,7 @@ import { createWitnessClient } from '#runtime/witness/client.ts';
 import { WITNESS_NAMES, type WitnessName } from '#runtime/witness/names.ts';
 import { value } from '#test/runtime/support.ts';
 import { ACTION, ANALYZER, folder, killAndRecover, pidOf, start, swarmFile } from './city.ts';
+import { until } from './until.ts';
 
 const place = folder();
 const runPath = join(place.path, 'run');
@@ -25,15 +26,6 @@ afterAll(async () => {
   await running.stop();
   place.remove();
 });
-
-/** Waits for what only shows itself by looking. */
-async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 40_000;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`never: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 
 const newest = () => running.witnessed().newest ?? { size: 0, time: 0 };
 const grows = async (what: string): Promise<void> => {
