@@ -1,15 +1,16 @@
-import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Member } from '#bus/directory.ts';
 import type { BusRequest, BusResponse } from '#bus/http-message.ts';
 import type { Ledger } from '#custody/ledger/ledger.ts';
+import { recordedProof } from '#custody/ledger/recorded.ts';
 import type { RecordId } from '#custody/record.ts';
 import { trustDomainOf } from '#identity/spiffe-id.ts';
 import type { Decision, Policy } from '#policy/decision.ts';
+import type { HeadKeeper } from './ledger-heads.ts';
 
 const question = z.strictObject({ id: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
 
-/** `POST /recorded` → `{index}`: where the ledger holds a record, or `null`. */
+/** `POST /recorded` → a `RecordedProof` that the ledger holds a record, or `{"index": null}`. */
 export const RECORDED_PATH = '/recorded';
 
 /**
@@ -17,16 +18,6 @@ export const RECORDED_PATH = '/recorded';
  * before it, seconds of it when files are read at full speed. Shorter than askers wait.
  */
 const WAIT_MS = 8000;
-const LOOK_EVERY_MS = 20;
-
-/** Where storage holds a record: what is only on its way there could be gone after a crash. */
-async function placeOf(ledger: Pick<Ledger, 'get' | 'durable'>, id: RecordId, waitMs: number) {
-  for (const until = performance.now() + waitMs; ; await pause(LOOK_EVERY_MS)) {
-    const index = ledger.get(id)?.index;
-    if (index !== undefined && index < ledger.durable()) return index;
-    if (performance.now() >= until) return null;
-  }
-}
 
 function idIn({ body }: BusRequest): RecordId | undefined {
   try {
@@ -48,11 +39,11 @@ const answer = (
 });
 
 /**
- * What the ledger answers on the bus: only whether it holds a record. Who reads more reads the
+ * What the ledger answers on the bus: only proof that it holds a record. Who reads more reads the
  * entries themselves; each answer here is a record too, and a ledger must not feed itself.
  */
 export async function answerLedgerQuery(
-  ledger: Pick<Ledger, 'get' | 'durable'>,
+  ledger: Pick<Ledger, 'get'> & Pick<HeadKeeper, 'prove'>,
   policy: Policy,
   asker: Member,
   request: BusRequest,
@@ -80,5 +71,6 @@ export async function answerLedgerQuery(
   }
   const id = idIn(request);
   if (id === undefined) return answer(decision, 400, { error: { code: 'QUESTION_MALFORMED' } });
-  return answer(decision, 200, { index: await placeOf(ledger, id, waitMs) });
+  const proof = await ledger.prove(id, waitMs);
+  return answer(decision, 200, proof === undefined ? { index: null } : recordedProof(proof));
 }

@@ -1,12 +1,15 @@
 import type { AgentBus } from '#agents/bus.ts';
 import type { BusClient } from '#bus/client/bus-client.ts';
+import { verifyRecorded } from '#custody/ledger/recorded.ts';
+import type { LogPolicy } from '#custody/log/checkpoint.ts';
 import type { RecordId } from '#custody/record.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { Service } from '#services/service.ts';
 import { openBus } from './bus.ts';
 import { RECORDED_PATH } from './ledger-queries.ts';
 import { brokerOf, identityOf } from './own-identity.ts';
-import { directoryOf, type ProcessContext } from './process.ts';
+import { logPolicyOf } from './pins.ts';
+import { alarmsTo, directoryOf, type ProcessContext } from './process.ts';
 import { standingOf } from './standing.ts';
 
 /** An agent's or a service's place in the swarm: how it speaks, and how it is spoken to. */
@@ -23,6 +26,8 @@ export interface Membership {
 
 /** Longer than the ledger itself waits for the record. */
 const LEDGER_TIMEOUT_MS = 10_000;
+/** A tree that the witnesses saw longer ago says nothing of a ledger that has stopped, or is hidden. */
+const MAX_WITNESSED_AGE_MS = 10_000;
 
 /** By an SVID of its own, over the bus that signs and checks each message. */
 export async function joinSwarm(context: ProcessContext): Promise<Membership> {
@@ -36,7 +41,10 @@ export async function joinSwarm(context: ProcessContext): Promise<Membership> {
     ...brokerOf(start),
     standing,
     propagate: context.telemetry.propagate,
+    onAlarm: alarmsTo(context.report),
   });
+  const proves = recorded(bus, logPolicyOf(start));
+  bus.watchInclusion(proves);
   return {
     bus: {
       send: (message) => bus.send(message),
@@ -47,7 +55,7 @@ export async function joinSwarm(context: ProcessContext): Promise<Membership> {
     serve: async (service, handle) => {
       await bus.serve({ service, handler: (request) => handle(request) });
     },
-    recorded: recorded(bus),
+    recorded: proves,
     status: () => {
       const { sent, ledger, refusals, link } = bus.status();
       return { sent, ledger, refusals, rotations: link.rotations };
@@ -69,8 +77,11 @@ function idOf(payload: Uint8Array): string | undefined {
   }
 }
 
-/** High-risk tools act only on a cause that the ledger holds. */
-function recorded(bus: BusClient): (cause: RecordId) => Promise<Outcome<void>> {
+/**
+ * High-risk tools act only on a cause that is in a tree which the witnesses have seen: whoever owns
+ * ledger and broker can neither invent such a cause nor take it back.
+ */
+function recorded(bus: BusClient, policy: LogPolicy): (cause: RecordId) => Promise<Outcome<void>> {
   return async (cause) => {
     const result = await bus.request({
       service: 'ledger',
@@ -85,8 +96,13 @@ function recorded(bus: BusClient): (cause: RecordId) => Promise<Outcome<void>> {
       timeoutMs: LEDGER_TIMEOUT_MS,
     });
     if (!result.ok) return result;
-    const { index } = JSON.parse(result.payload.body) as { index?: unknown };
-    if (result.payload.status === 200 && typeof index === 'number') return accept(undefined);
-    return refuse('CAUSE_NOT_RECORDED', 'the ledger does not hold the cause of this call');
+    const { status, body } = result.payload;
+    const answer: unknown = status === 200 ? JSON.parse(body) : { index: null };
+    if (Object(answer).index === null) {
+      return refuse('CAUSE_NOT_RECORDED', 'the ledger does not show that it holds the cause');
+    }
+    const asked = { id: cause, policy, now: Date.now(), maxAgeMs: MAX_WITNESSED_AGE_MS };
+    const verdict = verifyRecorded(answer, asked);
+    return verdict.ok ? accept(undefined) : verdict;
   };
 }

@@ -9,62 +9,22 @@ import type { Ledger } from '#custody/ledger/ledger.ts';
 import { openCheckpoint } from '#custody/log/checkpoint.ts';
 import { leafHash } from '#custody/log/hash.ts';
 import { verifyInclusion } from '#custody/log/proof.ts';
-import { createWitness, type Witness } from '#custody/log/witness.ts';
 import { accept, refuse } from '#identity/outcome.ts';
 import { mth } from '../log/naive.ts';
-import {
-  logSigner,
-  memoryWitnessStore,
-  noteSigner,
-  ORIGIN,
-  testLog,
-  witnessSigners,
-} from '../log/support.ts';
+import { logSigner, noteSigner, ORIGIN, testLog, witnessSigners } from '../log/support.ts';
 import { createTestSwarm, type TestSwarm } from '../support.ts';
 import { createStory, createTestLedger, submission } from './support.ts';
-
-const policy = {
-  origin: ORIGIN,
-  log: [logSigner.verifier],
-  witnesses: witnessSigners.map(({ verifier }) => verifier),
-  quorum: 2,
-};
+import { policy, type TestWitness, testWitnesses } from './witnesses.ts';
 
 let swarm: TestSwarm;
 let ledger: Ledger;
-let witnesses: readonly { readonly peer: RememberingWitness; cosigned: number; silent: boolean }[];
+let witnesses: readonly TestWitness[];
 beforeAll(async () => {
   swarm = await createTestSwarm();
 });
 beforeEach(() => {
   ledger = createTestLedger(swarm).ledger;
-  witnesses = witnessSigners.map((signer) => {
-    const store = memoryWitnessStore();
-    const witness: Witness = createWitness({
-      signer,
-      logs: new Map([[ORIGIN, policy.log]]),
-      store,
-      clock: swarm.clock,
-    });
-    const state = {
-      cosigned: 0,
-      silent: false,
-      peer: {
-        name: signer.verifier.name,
-        add: async (request) => {
-          if (state.silent) return refuse('WITNESS_UNREACHABLE', 'no answer');
-          state.cosigned += 1;
-          return witness.cosign(request);
-        },
-        last: async () => {
-          if (state.silent) return undefined;
-          const { note } = store.memories.get(ORIGIN) ?? {};
-          return note === undefined ? {} : { note };
-        },
-      } satisfies RememberingWitness,
-    };
-    return state;
-  });
+  witnesses = testWitnesses(swarm.clock);
 });
 
 async function grow(count: number): Promise<void> {
