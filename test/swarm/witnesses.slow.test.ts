@@ -1,12 +1,15 @@
+import { execFile } from 'node:child_process';
 import { createPrivateKey } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningSwarm } from '#cli/wiring/swarm.ts';
 import { type Checkpoint, parseCheckpoint, signCheckpoint } from '#custody/log/checkpoint.ts';
 import { verifyFork } from '#custody/log/fork.ts';
 import { createNoteSigner } from '#custody/log/keys.ts';
 import { parseNote } from '#custody/log/note.ts';
+import { credentialsCommand } from '#runtime/launcher/isolation.ts';
 import { createWitnessClient } from '#runtime/witness/client.ts';
 import { WITNESS_NAMES, type WitnessName } from '#runtime/witness/names.ts';
 import { value } from '#test/runtime/support.ts';
@@ -115,5 +118,31 @@ describe('the log of a running swarm', () => {
     });
     const wanted = running.isolation.kind === 'uid-per-process' ? WITNESS_NAMES.length : 1;
     expect(new Set(owners).size).toBe(wanted);
+  });
+
+  test('where each process has its own uid, the ledger reaches a witness and an agent does not', async () => {
+    const { isolation, run } = running;
+    if (isolation.kind !== 'uid-per-process') return;
+    const code = `require('node:net').connect(${JSON.stringify(run.witnessSocket('witness-1'))})
+      .on('connect', () => { console.log('reached'); process.exit(); })
+      .on('error', ({ code }) => console.log(code));`;
+    const reachAs = async (name: string): Promise<string> => {
+      const uid = /^Uid:\t(\d+)/m.exec(
+        readFileSync(`/proc/${pidOf(running, name)}/status`, 'utf8'),
+      )?.[1];
+      const node = readlinkSync(`/proc/${pidOf(running, name)}/exe`);
+      const credentials = { uid: Number(uid), gid: Number(uid) };
+      const command = credentialsCommand(isolation.setpriv, credentials, 'none', [
+        node,
+        '-e',
+        code,
+      ]);
+      const [program = '', ...args] = command;
+      return (await promisify(execFile)(program, args, { env: {}, cwd: '/' })).stdout.trim();
+    };
+    expect(await reachAs('platform-ledger')).toBe('reached');
+    for (const name of ['sensor-cam-1', 'analyzer-analyzer-1', 'witness-2', 'gate-a']) {
+      expect(await reachAs(name), name).toBe('EACCES');
+    }
   });
 });
