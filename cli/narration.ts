@@ -3,6 +3,7 @@ import { readingSchema } from '#agents/reading.ts';
 import { inert } from '#agents/text.ts';
 import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import { paint } from './output.ts';
+import { storyOfAlarm } from './story/alarm-lines.ts';
 import { readOrder } from './story/payload.ts';
 import { type Story, storyOf, storyOfEvent } from './story/stories.ts';
 import { orderText } from './story/tell.ts';
@@ -38,6 +39,8 @@ export interface NarrationOptions {
 }
 
 type Told = Pick<RunningSwarm, 'onEvent' | 'onPolicy'> & {
+  /** Absent where nobody watches for what does not come. */
+  readonly alarms?: Pick<RunningSwarm['alarms'], 'onAlarm'>;
   readonly ledger: Pick<RunningSwarm['ledger'], 'onEntry'>;
 };
 
@@ -90,6 +93,7 @@ export function narrate(running: Told, options: NarrationOptions): () => void {
     running.onPolicy((what) => {
       line({ what: 'policy', who: 'supervisor', text: inert(what, 160), tone: 'warning' });
     }),
+    running.alarms?.onAlarm((alarm) => line(storyOfAlarm(alarm))) ?? (() => {}),
   ];
   return () => {
     stopped = true;

@@ -21,6 +21,15 @@ const isolation = z.object({
   kind: z.enum(['uid-per-process', 'one-uid']),
   why: z.string().optional(),
 });
+const alarm = z.object({
+  code: z.string(),
+  by: z.string(),
+  about: z.string(),
+  detail: z.string(),
+  since: z.string(),
+  until: z.string().optional(),
+  times: z.number(),
+});
 const statusAnswer = z.object({
   isolation: isolation.optional(),
   name: z.string(),
@@ -41,6 +50,7 @@ const statusAnswer = z.object({
       newest: z.object({ size: z.number(), time: z.number() }).optional(),
     })
     .optional(),
+  alarms: z.array(alarm).default([]),
   traces: z.object({
     file: z.string(),
     taken: z.number(),

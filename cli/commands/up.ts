@@ -109,8 +109,11 @@ async function keepUp({ file, options, runPath, stopped, jaeger }: Upkeep): Prom
     ]);
     stopNarration();
     const counts = running.ledger.counts();
-    if (json) print(JSON.stringify({ counts }));
-    else print(`Records ${counts.entries}, refusals ${counts.refusals}; stopping`);
+    if (json) print(JSON.stringify({ counts, alarms: running.alarms.list() }));
+    else
+      print(
+        `Records ${counts.entries}, refusals ${counts.refusals}, alarms ${running.alarms.list().length}; stopping`,
+      );
   } finally {
     await control.close();
     await running.stop();

@@ -15,7 +15,7 @@ import { answerLedgerQuery } from '../wiring/ledger-queries.ts';
 import { openLogKeeper } from '../wiring/log-keeper.ts';
 import { brokerOf, identityOf } from '../wiring/own-identity.ts';
 import { livePolicy } from '../wiring/policy.ts';
-import { directoryOf, runProcess } from '../wiring/process.ts';
+import { alarmsTo, directoryOf, runProcess } from '../wiring/process.ts';
 import { attesterOf, standingOf } from '../wiring/standing.ts';
 import { ledgerConfigSchema } from './configs.ts';
 
@@ -79,7 +79,8 @@ runProcess(async (context) => {
     sign: (draft) => signer.sign(draft),
   });
   const { propagate } = context.telemetry;
-  const bus = await openBus({ self, directory, source, ...broker, standing, propagate });
+  const onAlarm = alarmsTo(context.report);
+  const bus = await openBus({ self, directory, source, ...broker, standing, propagate, onAlarm });
   const queried = { get: ledger.get, prove: heads.prove };
   await bus.serve({
     service: 'ledger',

@@ -1,5 +1,6 @@
 import { inert } from '#agents/text.ts';
 import { columns, paint } from '../output.ts';
+import { type AlarmView, alarmLines } from './alarm-lines.ts';
 import { type WitnessedView, witnessLine } from './witness-lines.ts';
 
 /** One process, as the supervisor tells of it and the kernel of its uid. */
@@ -47,6 +48,8 @@ export interface StatusView {
   readonly counts: Counts;
   /** Absent where there are no witnesses. */
   readonly witnessed?: WitnessedView | undefined;
+  /** Those that are so now, and those that are over. */
+  readonly alarms?: readonly AlarmView[] | undefined;
   readonly traces: TraceCounts;
   readonly now: Date;
 }
@@ -129,7 +132,7 @@ function spans({ written, dropped, refused, lost }: TraceCounts): string {
 }
 
 function totals(view: StatusView): string[] {
-  const { name, state, processes, pssKiB, counts, witnessed, traces } = view;
+  const { name, state, processes, pssKiB, counts, witnessed, alarms, traces } = view;
   const ready = processes.filter((one) => one.state === 'ready').length;
   const restarts = processes.reduce((sum, one) => sum + one.restarts, 0);
   const memory =
@@ -140,6 +143,7 @@ function totals(view: StatusView): string[] {
     `ledger: ${readings} readings recorded, ${acknowledged} messages acknowledged,`,
     `        ${findings} findings, ${acts} acts, ${refusals} refusals, ${denials} denials`,
     ...(witnessed === undefined ? [] : [witnessLine(witnessed, processes, view.now)]),
+    ...(alarms === undefined ? [] : alarmLines(alarms, view.now)),
     `traces: ${spans(traces)}`,
     ...(traces.jaeger === undefined
       ? []

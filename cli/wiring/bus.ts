@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { BusAlarm } from '#bus/client/alarms.ts';
 import { type BusClient, createBusClient } from '#bus/client/bus-client.ts';
 import type { Propagate } from '#bus/client/envelope.ts';
 import type { Directory, Member } from '#bus/directory.ts';
@@ -17,6 +18,8 @@ export function openBus(options: {
   /** Which certificates are stated as issued: a message under another is refused. */
   readonly standing: Standing;
   readonly propagate?: Propagate;
+  /** Tells what did not come, past the broker. */
+  readonly onAlarm: (alarm: BusAlarm) => void;
 }): Promise<BusClient> {
   return createBusClient({
     ...options,

@@ -57,6 +57,7 @@ export interface ServedSwarm
   /** Absent where there is no issuer to ask. */
   readonly administer?: RunningSwarm['administer'];
   readonly isolation?: RunningSwarm['isolation'];
+  readonly alarms?: Pick<RunningSwarm['alarms'], 'list'>;
   /** Absent where there is no witnessed ledger. */
   readonly evidence?: ServedEvidence;
   readonly witnessed?: RunningSwarm['witnessed'];
@@ -80,6 +81,7 @@ export async function serveSwarm(
         name: running.swarm.name,
         isolation: running.isolation,
         counts: countsOf(ledger),
+        ...(running.alarms !== undefined && { alarms: running.alarms.list() }),
         ...(running.witnessed !== undefined && { witnessed: running.witnessed() }),
         traces: {
           file: running.traces.file,

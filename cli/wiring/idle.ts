@@ -1,3 +1,4 @@
+import type { RecordClaims } from '#custody/record.ts';
 import type { RunningSwarm } from './swarm.ts';
 
 const LOOK_EVERY_MS = 200;
@@ -18,10 +19,17 @@ function entriesIn(report: Report): number {
   return numberOr0(report?.entries);
 }
 
+/** Acknowledgements, and questions to the ledger about itself with their answers. */
+function isOfTheLedgerAlone({ knd, sbj }: RecordClaims): boolean {
+  const parts = sbj.split('.');
+  const asked = parts[0] === 'svc' && parts[1] === 'ledger';
+  return knd === 'ack' || asked || (parts[0] === '_INBOX' && parts[2] === 'ledger');
+}
+
 /**
  * Resolves when every source has ended, its readings are acknowledged, all that any process sent
- * is in the ledger, and the view of it has all of it and grows by nothing but acknowledgements for
- * a while: what the readings led to is done. Who is behind is quiet too: quiet alone says nothing.
+ * is in the ledger, and the view of it has all of it and for a while grows only by what the ledger
+ * itself causes: what the readings led to is done. Who is behind is quiet too: quiet says nothing.
  */
 export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void> {
   const sensors = new Set(
@@ -32,7 +40,7 @@ export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void>
   return new Promise((resolve) => {
     let grownAt = performance.now();
     const stop = ledger.onEntry((entry) => {
-      if (entry.type === 'record' && entry.record.claims.knd === 'ack') return;
+      if (entry.type === 'record' && isOfTheLedgerAlone(entry.record.claims)) return;
       grownAt = performance.now();
     });
     const timer = setInterval(() => {

@@ -1,3 +1,4 @@
+import type { BusAlarm } from '#bus/client/alarms.ts';
 import { createDirectory, type Directory } from '#bus/directory.ts';
 import { startTelemetry, type Telemetry } from '#observability/process.ts';
 import type { FromChild, StartMessage, ToChild } from '#runtime/process-protocol.ts';
@@ -115,6 +116,12 @@ export function runProcess(main: (context: ProcessContext) => Promise<Running>):
       );
     }
   });
+}
+
+/** Alarms of a process's own bus, over the channel that it was started with. */
+export function alarmsTo(report: ProcessContext['report']): (alarm: BusAlarm) => void {
+  return ({ code, about, detail, over }) =>
+    report({ type: 'alarm', code, detail, about, ...(over && { over }) });
 }
 
 /** Everyone of the swarm, from the start message. */

@@ -5,6 +5,7 @@ import type { IssuerLink } from '#runtime/launcher/issuer-link.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
 import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
 import type { Swarm } from '#runtime/swarm-file/resolve.ts';
+import type { Alarms } from './alarms.ts';
 import type { Control } from './controls.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { Observed } from './recorder.ts';
@@ -49,6 +50,8 @@ export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   /** Socket on which the city works show their state. */
   readonly observe: string;
   readonly traces: Traces;
+  /** What did not happen and should have, or the other way round. */
+  readonly alarms: Pick<Alarms, 'list' | 'onAlarm'>;
   /** Rolls out another signed image, or another input, to one agent: by its token or name. */
   readonly replaceAgent: AgentReplacer['replace'];
   readonly rollbackAgent: AgentReplacer['rollback'];

@@ -4,6 +4,7 @@ import { type BusLink, openLink } from '#bus/client/link.ts';
 import { createDirectory } from '#bus/directory.ts';
 import type { X509Source } from '#identity/svid.ts';
 import { platformMember } from '#runtime/swarm-file/resolve.ts';
+import type { Alarms } from './alarms.ts';
 import { openBus } from './bus.ts';
 import { type LedgerView, openLedgerView } from './ledger-view.ts';
 import type { PlanContext } from './plan.ts';
@@ -21,6 +22,7 @@ export async function openSupervisorBus(
   context: PlanContext,
   source: X509Source,
   propagate: Propagate,
+  alarms: Pick<Alarms, 'raise' | 'over'>,
 ): Promise<SupervisorBus> {
   const { swarm, keys } = context;
   const self = platformMember(swarm.trustDomain, 'supervisor');
@@ -38,7 +40,17 @@ export async function openSupervisorBus(
     const ledger = await openLedgerView(reader, self);
     const directory = createDirectory(swarm.members);
     const { standing } = context.issuances;
-    const bus = await openBus({ self, directory, source, url, brokerId, standing, propagate });
+    const bus = await openBus({
+      self,
+      directory,
+      source,
+      url,
+      brokerId,
+      standing,
+      propagate,
+      onAlarm: ({ code, about, detail, over }) =>
+        over ? alarms.over(code, about) : alarms.raise(code, detail, about),
+    });
     const close = async (): Promise<void> => {
       await bus.close();
       await reader.close();

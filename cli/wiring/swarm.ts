@@ -8,10 +8,12 @@ import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder } from '#runtime/run-folder.ts';
 import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
+import { createAlarms } from './alarms.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
 import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
+import { watchCheckpoints } from './checkpoint-watch.ts';
 import { openCustodyKeys } from './custody-keys.ts';
 import { withDenials } from './denials.ts';
 import { imagesOf, storeImages } from './images.ts';
@@ -34,6 +36,7 @@ export type { Issued, RunningSwarm, SwarmOptions } from './running-swarm.ts';
 
 const POLICY_FOLDER = join(CHECKOUT, 'policy');
 const UPKEEP_EVERY_MS = 60_000;
+const WATCH_EVERY_MS = 1000;
 const base64 = ({ bytes }: PolicyBundle): string => Buffer.from(bytes).toString('base64');
 
 async function imageFolders({ imageFolder, off = [], progress = () => {} }: SwarmOptions) {
@@ -63,6 +66,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     },
   });
   const traces = openTraces({ runPath: run.path, swarm, otlp: options.otlp });
+  const alarms = createAlarms({ now: () => new Date() });
   let own: SupervisorBus | undefined;
   const endings: (() => void)[] = [];
   try {
@@ -77,7 +81,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer,
       attester: custodyKeys.attester,
       ciKey: images.ciKey,
-      alarm: (code, detail) => process.stderr.write(`alarm ${code}: ${detail}\n`),
+      alarm: (code, detail) => alarms.raise(code, detail),
       clock: Date.now,
     });
     endings.push(issuances.close);
@@ -141,7 +145,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       },
       upkeep,
       onSupervisor: async (source) => {
-        own = await openSupervisorBus(context, source, traces.propagate);
+        own = await openSupervisorBus(context, source, traces.propagate, alarms);
         recorder.attach(own.bus);
         return accept({});
       },
@@ -158,6 +162,10 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     });
     const running = supervisor;
     traces.follow(running);
+    endings.push(alarms.follow(running));
+    const { newest } = witnesses;
+    const watch = watchCheckpoints({ supervisor: running, alarms, newest, now: Date.now });
+    endings.push(watch.close);
     issuances.follow(running);
     issuances.policy({ bundle: policy.bytes, data: policyData(swarm) });
     const policyListeners = new Set<(what: string) => void>();
@@ -210,6 +218,8 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       throw new SwarmRefused(started.ok ? 'the swarm did not come up' : started.detail);
     }
     const { ledger, source } = own;
+    const watching = setInterval(watch.tick, WATCH_EVERY_MS);
+    endings.push(() => clearInterval(watching));
     const replacer = createReplacer({
       rollouts,
       supervisor: running,
@@ -224,6 +234,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       rules: () => rules,
       observe: observeSocket(run),
       traces: traces.view,
+      alarms,
       replaceAgent: replacer.replace,
       rollbackAgent: replacer.rollback,
       administer: issuer.administer,
