@@ -2,10 +2,11 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { LogPolicy } from '#custody/log/checkpoint.ts';
-import { parseVerifierKey, type VerifierKey } from '#custody/log/keys.ts';
+import type { VerifierKey } from '#custody/log/keys.ts';
 import { openRollover, policyFault, type Rollover } from '#custody/log/rollover.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { writeDurably } from '#runtime/durable-file.ts';
+import { keysOf } from './pins.ts';
 
 type PolicyCode = 'CUSTODY_PINS_DAMAGED';
 
@@ -32,12 +33,9 @@ export function policyInForce({ policies }: CustodyHistory): LogPolicy {
   return (policies.at(-1) ?? policies[0]).policy;
 }
 
-function keysOf(vkeys: readonly string[]): readonly VerifierKey[] {
-  return vkeys.map((vkey) => {
-    const key = parseVerifierKey(vkey);
-    if (!key.ok) throw new Error(key.detail);
-    return key.value;
-  });
+/** Keys in force for a tree of that size. */
+export function policyAt(policies: CustodyHistory['policies'], size: number): LogPolicy {
+  return (policies.findLast(({ from }) => from <= size) ?? policies[0]).policy;
 }
 
 /** What was pinned at the first start, or `undefined` before. @throws Error when it is damaged */

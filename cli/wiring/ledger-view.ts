@@ -2,31 +2,51 @@ import { randomBytes } from 'node:crypto';
 import type { BusLink } from '#bus/client/link.ts';
 import type { Member } from '#bus/directory.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
-import { LEDGER_ENTRIES, LEDGER_SUBJECT } from '#bus/subjects.ts';
+import {
+  CHECKPOINT_SUBJECT,
+  LEDGER_CHECKPOINTS,
+  LEDGER_ENTRIES,
+  LEDGER_SUBJECT,
+} from '#bus/subjects.ts';
 import { createBook } from '#custody/ledger/book.ts';
 import { decodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import { createQueries, type LedgerQueries } from '#custody/ledger/queries.ts';
+import type { LogPolicy } from '#custody/log/checkpoint.ts';
+import { createLogCopy, type LogCopy } from './log-copy.ts';
 
 /** Entries come in bursts: one reading takes many. */
 const HINT_MS = 20;
 const LOOKS = 50;
 
-/** A reader's copy of the ledger: every stored entry, in order, as it is appended. */
-export interface LedgerView extends LedgerQueries {
+/**
+ * A reader's copy of the ledger: every stored entry, in order, as it is appended, with the tree over
+ * them and the heads that were stored.
+ */
+export interface LedgerView extends LedgerQueries, Pick<LogCopy, 'tree' | 'checkpoints'> {
   /** Calls back for each entry after it is in the copy. Returns the function that stops it. */
   onEntry(listener: (entry: LedgerEntry) => void): () => void;
   /** Resolves with the first entry, from `since` on, that fits; at once when it is there. */
   entry(fits: (entry: LedgerEntry) => boolean, since?: number): Promise<LedgerEntry>;
 }
 
+export interface LedgerViewOptions {
+  readonly link: BusLink;
+  readonly self: Member;
+  /** Keys in force for a tree of that size. */
+  readonly policyAt: (size: number) => LogPolicy;
+  /** Storage does not hold what was witnessed, or what it held before: one line. */
+  readonly onRewritten: (detail: string) => void;
+}
+
 /** Opens the view: what is stored first, then what comes. @throws Error when it cannot be read. */
-export async function openLedgerView(link: BusLink, self: Member): Promise<LedgerView> {
-  const storage = createStreamStorage({
-    link,
-    self,
-    stream: LEDGER_ENTRIES,
-    nonce: randomBytes(8).toString('hex'),
-  });
+export async function openLedgerView(options: LedgerViewOptions): Promise<LedgerView> {
+  const { link, self, onRewritten } = options;
+  const nonce = randomBytes(8).toString('hex');
+  const storage = createStreamStorage({ link, self, stream: LEDGER_ENTRIES, nonce });
+  const heads = createStreamStorage({ link, self, stream: LEDGER_CHECKPOINTS, nonce });
+  const copy = createLogCopy(options);
+  /** Heads that were read, those included that are not believed. */
+  let headsRead = 0;
   const book = createBook();
   const listeners = new Set<(entry: LedgerEntry) => void>();
   let reading: Promise<void> | undefined;
@@ -37,15 +57,27 @@ export async function openLedgerView(link: BusLink, self: Member): Promise<Ledge
 
   function take(bytes: Uint8Array): void {
     const entry = decodeEntry(bytes);
-    if (!entry.ok || entry.value.index !== book.entries.length) return;
+    if (entry.ok && entry.value.index < book.entries.length) return;
+    if (!entry.ok || entry.value.index !== book.entries.length) {
+      const what = entry.ok ? `entry ${entry.value.index}` : 'what is no entry';
+      onRewritten(`storage holds ${what} where entry ${book.entries.length} belongs`);
+      return;
+    }
     book.add(entry.value);
+    copy.entry(entry.value);
     for (const listener of listeners) listener(entry.value);
   }
 
   async function catchUp(): Promise<void> {
     do {
       behind = false;
+      // Heads first: what they were signed for is in storage by then.
+      for await (const note of heads.read(headsRead)) {
+        headsRead += 1;
+        copy.head(Buffer.from(note).toString('utf8'));
+      }
       for await (const bytes of storage.read(book.entries.length)) take(bytes);
+      copy.settle();
     } while (behind);
   }
 
@@ -76,12 +108,20 @@ export async function openLedgerView(link: BusLink, self: Member): Promise<Ledge
     if (entry.ok) promised = Math.max(promised, entry.value.index + 1);
     look(LOOKS);
   });
-  link.onRenewed(() => void read().catch(() => undefined));
+  link.subscribe(CHECKPOINT_SUBJECT, undefined, () => look(LOOKS));
+  link.onRenewed((why) => {
+    read()
+      // A broker that was away may be back with other files.
+      .then(() => (why === 'reconnect' ? copy.recheck(storage.read()) : undefined))
+      .catch(() => undefined);
+  });
   await link.flush();
   await read();
 
   const view: LedgerView = {
     ...createQueries(book),
+    tree: copy.tree,
+    checkpoints: copy.checkpoints,
     onEntry: (listener) => {
       listeners.add(listener);
       return () => listeners.delete(listener);

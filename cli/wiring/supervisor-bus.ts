@@ -6,6 +6,7 @@ import type { X509Source } from '#identity/svid.ts';
 import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import type { Alarms } from './alarms.ts';
 import { openBus } from './bus.ts';
+import { policyAt } from './custody-policy.ts';
 import { type LedgerView, openLedgerView } from './ledger-view.ts';
 import type { PlanContext } from './plan.ts';
 
@@ -37,7 +38,12 @@ export async function openSupervisorBus(
     random: Math.random,
   });
   try {
-    const ledger = await openLedgerView(reader, self);
+    const ledger = await openLedgerView({
+      link: reader,
+      self,
+      policyAt: (size) => policyAt(context.witnesses.policies(), size),
+      onRewritten: (detail) => alarms.raise('LEDGER_REWRITTEN', detail, 'ledger'),
+    });
     const directory = createDirectory(swarm.members);
     const { standing } = context.issuances;
     const bus = await openBus({
