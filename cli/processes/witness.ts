@@ -1,5 +1,5 @@
-import { parseVerifierKey } from '#custody/log/keys.ts';
 import { startWitness } from '#runtime/witness/service.ts';
+import { keysOf } from '../wiring/pins.ts';
 import { runProcess } from '../wiring/process.ts';
 import { witnessConfigSchema } from './configs.ts';
 
@@ -10,17 +10,12 @@ import { witnessConfigSchema } from './configs.ts';
  */
 runProcess(async ({ start, report }) => {
   const config = witnessConfigSchema.parse(start.config);
-  const keys = config.logKeys.map((vkey) => {
-    const key = parseVerifierKey(vkey);
-    if (!key.ok) throw new Error(key.detail);
-    return key.value;
-  });
   const witness = await startWitness({
     keyName: config.keyName,
     pinned: config.pinned,
     folder: config.folder,
     socketPath: config.socket,
-    logs: new Map([[config.origin, keys]]),
+    logs: new Map([[config.origin, keysOf(config.logKeys)]]),
     clock: Date.now,
     onCosigned: (size, time) => report({ type: 'cosigned', size, time }),
     onFork: (origin) => {
