@@ -109,9 +109,9 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     clock,
     federated: (domain) => federated(domain) !== undefined,
     launcher: fingerprint(options.launcherKey),
-    changed: (entries) => {
-      svids.retain(entries);
-      jwtSvids.retain(entries);
+    changed: (gone) => {
+      svids.withdraw(gone);
+      jwtSvids.withdraw(gone);
       changes.notify();
       link.emit({ event: 'entries' });
     },

@@ -31,7 +31,7 @@ export interface JwtSvids {
   ): Promise<Outcome<readonly IssuedJwt[], IssuerCode>>;
   forget(process: string): void;
   /** Forgets what was issued for entries that are gone: one that comes back issues anew. */
-  retain(entries: readonly RegistrationEntry[]): void;
+  withdraw(gone: ReadonlySet<string>): void;
   /** Drops what has expired. */
   sweep(): void;
 }
@@ -172,10 +172,10 @@ export function createJwtSvids(options: JwtSvidsOptions): JwtSvids {
     forget: (process) => {
       accounts.delete(process);
     },
-    retain: (entries) => {
-      const ids = new Set(entries.map(({ id }) => id));
+    withdraw: (gone) => {
+      if (gone.size === 0) return;
       for (const { tokens } of accounts.values()) {
-        for (const [key, { entry }] of tokens) if (!ids.has(entry.id)) tokens.delete(key);
+        for (const [key, { entry }] of tokens) if (gone.has(entry.id)) tokens.delete(key);
       }
     },
     sweep: () => {

@@ -3,7 +3,6 @@ import type { IssuerCode } from './codes.ts';
 import {
   type EntryInput,
   type EntryRules,
-  isExpired,
   localParent,
   parseEntry,
   type RegistrationEntry,
@@ -16,7 +15,6 @@ import type { EntryStore, StoredEntry } from './store-entries.ts';
 /** The registration entries in force, and how they change. */
 export interface Registry {
   list(): readonly StoredEntry[];
-  entries(): readonly RegistrationEntry[];
   /** What a caller on this machine is entitled to. */
   match(selectors: readonly Selector[]): readonly RegistrationEntry[];
   /** Whether an entry has a selector that begins so: `unix:sha256`. */
@@ -37,8 +35,8 @@ export interface RegistryOptions {
   readonly federated: EntryRules['federated'];
   /** Names the launcher's life: what is taken away stays away as long as it. */
   readonly launcher: string;
-  /** After each change, with the entries that there are now. */
-  readonly changed: (entries: readonly RegistrationEntry[]) => void;
+  /** After each change, with the ids of the entries that are no more. */
+  readonly changed: (gone: ReadonlySet<string>) => void;
 }
 
 /** More than a swarm has; a bound on what one answer and one comparison can cost. */
@@ -47,21 +45,28 @@ const MAX_ENTRIES = 50_000;
 export function openRegistry(options: RegistryOptions): Registry {
   const { store, trustDomain, clock, federated, launcher } = options;
   const local = new Set([localParent(trustDomain)]);
-  let stored: readonly StoredEntry[] = [];
-  let entries: readonly RegistrationEntry[] = [];
+  // What is on disk, as it is asked of: one more of many entries must not cost as much as all.
+  const byId = new Map<string, StoredEntry>();
+  const similar = new Map<string, string>();
+  const kinds = new Map<string, number>();
   let index: EntryIndex = createEntryIndex([]);
-  let kinds: ReadonlySet<string> = new Set();
 
-  const load = (): void => {
-    stored = [...store.entries()].sort((a, b) => byAge(a.entry, b.entry));
-    entries = stored.map(({ entry }) => entry);
-    index = createEntryIndex(entries);
-    const words = entries.flatMap(({ selectors }) => selectors);
-    kinds = new Set(words.map(({ type, value }) => `${type}:${value.split(':')[0]}`));
+  const count = ({ selectors }: RegistrationEntry, step: number): void => {
+    for (const { type, value } of selectors) {
+      const kind = `${type}:${value.split(':')[0]}`;
+      kinds.set(kind, (kinds.get(kind) ?? 0) + step);
+    }
   };
-  const changed = (): void => {
-    load();
-    options.changed(entries);
+  const note = (stored: StoredEntry): void => {
+    byId.set(stored.entry.id, stored);
+    similar.set(similarityOf(stored.entry), stored.entry.id);
+    count(stored.entry, 1);
+  };
+  const load = (): void => {
+    for (const known of [byId, similar, kinds]) known.clear();
+    const stored = store.entries();
+    index = createEntryIndex(stored.map(({ entry }) => entry));
+    stored.forEach(note);
   };
   const parse = (
     inputs: readonly EntryInput[],
@@ -84,30 +89,30 @@ export function openRegistry(options: RegistryOptions): Registry {
   load();
 
   return {
-    list: () => stored,
-    entries: () => entries,
+    list: () => [...byId.values()].sort((a, b) => byAge(a.entry, b.entry)),
     match: (selectors) => index.match(local, selectors, clock()),
-    uses: (kind) => kinds.has(kind),
-    childrenOf: (parent) =>
-      entries.filter((entry) => entry.parent_id === parent && !isExpired(entry, clock())),
+    uses: (kind) => (kinds.get(kind) ?? 0) > 0,
+    childrenOf: (parent) => index.childrenOf(parent, clock()),
     replace: (inputs) => {
       const parsed = parse(inputs);
       if (!parsed.ok) return parsed;
       store.replaceEntries(parsed.value, launcher);
-      changed();
+      const gone = new Set(byId.keys());
+      load();
+      for (const id of byId.keys()) gone.delete(id);
+      options.changed(gone);
       return accept({});
     },
     add: (inputs) => {
       const parsed = parse(inputs);
       if (!parsed.ok) return parsed;
-      if (entries.length + parsed.value.length > MAX_ENTRIES) {
+      if (byId.size + parsed.value.length > MAX_ENTRIES) {
         return refuse('ENTRY_INVALID', `there may be ${MAX_ENTRIES} entries`);
       }
-      const ids = new Set(entries.map(({ id }) => id));
-      const similar = new Map(entries.map((entry) => [similarityOf(entry), entry.id]));
       for (const entry of parsed.value) {
         // As SPIRE's AlreadyExists: one ID, parent and selector set is one entry.
-        const twin = similar.get(similarityOf(entry)) ?? (ids.has(entry.id) ? entry.id : undefined);
+        const twin =
+          similar.get(similarityOf(entry)) ?? (byId.has(entry.id) ? entry.id : undefined);
         if (twin !== undefined) {
           return refuse(
             'ENTRY_EXISTS',
@@ -116,14 +121,22 @@ export function openRegistry(options: RegistryOptions): Registry {
         }
       }
       store.addEntries(parsed.value);
-      changed();
+      for (const entry of parsed.value) {
+        note({ entry, origin: 'added' });
+        index.add(entry);
+      }
+      options.changed(new Set());
       return parsed;
     },
     remove: (id) => {
-      const found = stored.find(({ entry }) => entry.id === id);
+      const found = byId.get(id);
       if (found === undefined) return refuse('ENTRY_UNKNOWN', `no entry has the id ${id}`);
       store.removeEntry(id, launcher);
-      changed();
+      byId.delete(id);
+      similar.delete(similarityOf(found.entry));
+      count(found.entry, -1);
+      index.remove(found.entry);
+      options.changed(new Set([id]));
       return accept(found);
     },
   };

@@ -36,7 +36,7 @@ export interface Svids {
   mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
   forget(process: string): void;
   /** Forgets what was issued for entries that are gone: one that comes back issues anew. */
-  retain(entries: readonly RegistrationEntry[]): void;
+  withdraw(gone: ReadonlySet<string>): void;
   /** Drops what has expired. */
   sweep(): void;
 }
@@ -166,11 +166,8 @@ export function createSvids(options: SvidsOptions): Svids {
     forget: (process) => {
       held.delete(process);
     },
-    retain: (entries) => {
-      const ids = new Set(entries.map((entry) => entry.id));
-      for (const svids of held.values()) {
-        for (const id of svids.keys()) if (!ids.has(id)) svids.delete(id);
-      }
+    withdraw: (gone) => {
+      for (const svids of held.values()) for (const id of gone) svids.delete(id);
     },
     sweep: () => {
       const now = clock();

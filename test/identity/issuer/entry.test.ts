@@ -1,6 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type EntryInput, isExpired, parseEntry } from '#identity/issuer/entry.ts';
-import { createEntryIndex } from '#identity/issuer/entry-index.ts';
+import { byAge, createEntryIndex } from '#identity/issuer/entry-index.ts';
 import { rules, sensorEntry, storedEntry, TRUST_DOMAIN } from './harness.ts';
 
 const NOW = new Date('2026-01-01T00:00:00Z');
@@ -95,6 +96,32 @@ describe('registration entries', () => {
         .map((other) => other.join('-'));
       expect(found.sort()).toEqual(expected.sort());
     }
+  });
+
+  test('are found the same after any additions and removals as in an index made anew', () => {
+    const words = ['a', 'b', 'c', 'd'];
+    const all = Array.from({ length: 15 }, (_one, n) => {
+      const set = words.filter((_word, bit) => ((n + 1) >> bit) % 2 === 1);
+      return parse({ selectors: set.map(swarm), id: set.join('-') });
+    });
+    fc.assert(
+      fc.property(fc.array(fc.nat(14), { maxLength: 60 }), fc.subarray(words), (steps, have) => {
+        const grown = createEntryIndex([]);
+        const present = new Set<(typeof all)[number]>();
+        for (const step of steps) {
+          const entry = all[step] ?? parse();
+          if (present.delete(entry)) grown.remove(entry);
+          else {
+            present.add(entry);
+            grown.add(entry);
+          }
+        }
+        const asked = have.map(swarm);
+        expect(grown.match(LOCAL, asked, NOW)).toEqual(match([...present], asked));
+        const [parent = ''] = LOCAL;
+        expect(grown.childrenOf(parent, NOW)).toEqual([...present].sort(byAge));
+      }),
+    );
   });
 
   test('of another parent are not for who is here', () => {
