@@ -5,8 +5,12 @@ import { decodeBase64, encodeBase64 } from '#custody/base64url.ts';
 import type { ForkProof } from '#custody/log/fork.ts';
 import { writeDurably } from '../durable-file.ts';
 
-/** One is enough to convict; a forger with the log's key must not fill the disk with more. */
+/**
+ * One is enough to convict, and is kept whatever its size; a forger with the log's key must not fill
+ * the disk with more, nor the memory of a witness that is asked for them.
+ */
 const MAX_KEPT = 64;
+const MAX_CHARACTERS = 256 * 1024;
 const NAME = /^[0-9a-f]{32}\.json$/;
 
 export function formatForkProof({ origin, first, second, path }: ForkProof): string {
@@ -39,11 +43,15 @@ export async function openForkFiles(folder: string): Promise<ForkFiles> {
   for (const name of (await readdir(folder)).sort()) {
     if (NAME.test(name)) kept.set(name, await readFile(join(folder, name), 'utf8'));
   }
+  const room = (text: string): boolean => {
+    const held = [...kept.values()].reduce((sum, { length }) => sum + length, text.length);
+    return kept.size === 0 || (kept.size < MAX_KEPT && held <= MAX_CHARACTERS);
+  };
   return {
     keep: async (proof) => {
       const text = formatForkProof(proof);
       const name = `${createHash('sha256').update(text).digest('hex').slice(0, 32)}.json`;
-      if (kept.has(name) || kept.size >= MAX_KEPT) return false;
+      if (kept.has(name) || !room(text)) return false;
       await writeDurably(join(folder, name), text);
       kept.set(name, text);
       return true;
