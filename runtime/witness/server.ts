@@ -91,9 +91,11 @@ export async function serveWitness(
 
   async function addCheckpoint(request: IncomingMessage): Promise<Answer> {
     const body = await bodyOf(request);
-    if (body === undefined) return text(400, 'WITNESS_REQUEST_MALFORMED: too large, or not UTF-8');
+    if (body === undefined)
+      return text(400, 'WITNESS_REQUEST_MALFORMED: too large, or not UTF-8\n');
     const parsed = parseWitnessRequest(body);
-    sockets.set(request.socket, 'judged');
+    // One that had to make room meanwhile is on no list any more.
+    if (sockets.has(request.socket)) sockets.set(request.socket, 'judged');
     const answer = parsed.ok ? await witness.cosign(parsed.value) : parsed;
     if (answer.ok) return text(200, answer.value);
     if (answer.code === 'WITNESS_SIZE_CONFLICT' && 'size' in answer) {

@@ -62,6 +62,18 @@ describe('a witness (c2sp.org/tlog-witness)', () => {
     expect(store.raised).toEqual([]);
   });
 
+  it('answers the same again to who asks again within a second, and stores nothing for it', async () => {
+    const { witness, store, clock } = setUp();
+    const log = testLog(entries(5));
+    const first = await witness.cosign(request(log, 0));
+    store.state.fail = true;
+    expect(await witness.cosign(request(log, 5, 5))).toEqual(first);
+    clock.advance(1000);
+    expect(await witness.cosign(request(log, 5, 5))).toMatchObject({
+      code: 'WITNESS_STORAGE_FAILED',
+    });
+  });
+
   it('refuses an old size that is not its own, and says its own', async () => {
     const { witness } = setUp();
     const log = testLog(entries(9));
