@@ -35,6 +35,9 @@ const grows = async (what: string): Promise<void> => {
   const { size } = newest();
   await until(what, () => newest().size > size);
 };
+/** An alarm of this code is raised by that process, and not over. */
+const isSo = (code: string, by: string): boolean =>
+  running.alarms.list().some((one) => one.code === code && one.by === by && !one.until);
 const clientOf = (name: WitnessName) =>
   createWitnessClient({ name, socketPath: running.run.witnessSocket(name), timeoutMs: 5000 });
 
@@ -79,8 +82,10 @@ describe('the log of a running swarm', () => {
       await until('the newest head gets old', () => Date.now() / 1000 - newest().time > 11);
       const { size } = newest();
       expect(running.ledger.size()).toBeGreaterThan(size);
+      await until('the swarm says that', () => isSo('CHECKPOINT_STALE', 'supervisor'));
       process.kill(second, 'SIGCONT');
       await until('two of three are enough again', () => newest().size > size);
+      await until('that is over', () => !isSo('CHECKPOINT_STALE', 'supervisor'));
     } finally {
       for (const pid of pids) process.kill(pid, 'SIGCONT');
     }
@@ -103,10 +108,7 @@ describe('the log of a running swarm', () => {
     } finally {
       process.kill(ledger, 'SIGCONT');
     }
-    await until('the supervisor knows', () => {
-      const one = running.status().processes.find(({ name }) => name === 'witness-3');
-      return one?.report?.forks === 1;
-    });
+    await until('the supervisor knows', () => isSo('WITNESS_FORK', 'witness-3'));
     await grows('the true log goes on');
   });
 
