@@ -50,7 +50,7 @@ const MODE = 0o600;
  * pipe, is written to as it is.
  */
 export function openOutput(given: string, options: { readonly force: boolean }): OutputFile {
-  const there = statSync(given, { throwIfNoEntry: false });
+  const there = attempt(given, () => statSync(given, { throwIfNoEntry: false }));
   if (there?.isDirectory() === true) throw refusal(given, { code: 'EISDIR' });
   if (there !== undefined && !there.isFile()) return direct(given);
   if (there !== undefined && !options.force) throw exists(given);

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { toBytes } from '#agents/json.ts';
 import type { Member } from '#bus/directory.ts';
 import { encodeRequest, encodeResponse, type SignedDecision } from '#bus/http-message.ts';
-import { serveSwarm } from '#cli/wiring/control.ts';
+import { type ServedSwarm, serveSwarm } from '#cli/wiring/control.ts';
 import { encodeAck, type RefusalPayload } from '#custody/ack.ts';
-import { createLedger, type Ledger } from '#custody/ledger/ledger.ts';
+import { createLedger, type Ledger, type LedgerOptions } from '#custody/ledger/ledger.ts';
 import type { RecordDraft } from '#custody/record/sign.ts';
 import type { SignedRecord } from '#custody/record.ts';
 import { refuse } from '#identity/outcome.ts';
@@ -27,12 +27,13 @@ export const ALLOWED: SignedDecision = {
 export const DENIED: SignedDecision = { ...ALLOWED, id: 'decision-2', allow: false };
 
 /** A ledger with a story in it, made by real signatures, and commands served from it. */
-export async function createCity() {
+export async function createCity(more: Partial<LedgerOptions> = {}) {
   const swarm = await createTestSwarm();
   const ledger = createLedger({
     verify: swarm.verify,
     clock: swarm.clock,
     storage: createMemoryStorage(),
+    ...more,
   });
   const signers = new Map(
     (['sensor', 'analyzer', 'action', 'mcp', 'llm'] as const).map((name) => [
@@ -185,7 +186,12 @@ const member = (id: (typeof IDS)[Name], name: string): Member => ({
 });
 
 /** Serves commands from a ledger, or from what somebody made of one, in `<stateDir>/runs/default`. */
-export async function serveCity(city: City, stateDir: string, ledger: Ledger = city.ledger) {
+export async function serveCity(
+  city: City,
+  stateDir: string,
+  ledger: Ledger = city.ledger,
+  more: Partial<ServedSwarm> = {},
+) {
   mkdirSync(join(stateDir, 'runs'), { recursive: true });
   const run = await openRunFolder({
     path: join(stateDir, 'runs', 'default'),
@@ -216,6 +222,7 @@ export async function serveCity(city: City, stateDir: string, ledger: Ledger = c
       status: () => ({ state: 'running', at: new Date().toISOString(), processes: [] }),
       trust: () => city.swarm.bundles,
       rules: () => RULES,
+      ...more,
     },
     () => {},
   );
