@@ -7,6 +7,7 @@ import type { ProcessEvent, SwarmStatus } from '#runtime/supervisor/status.ts';
 import type { Swarm } from '#runtime/swarm-file/resolve.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './controls.ts';
+import type { ServedEvidence } from './evidence-control.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { Observed } from './recorder.ts';
 import type { AgentReplacer } from './rollout.ts';
@@ -57,6 +58,8 @@ export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   readonly rollbackAgent: AgentReplacer['rollback'];
   /** How its processes are kept apart, and where they are not: why. */
   readonly isolation: Isolation;
+  /** What evidence of it is made of, and whom its readers pin. */
+  readonly evidence: ServedEvidence;
   /** How far the log is witnessed, as the witnesses themselves told. */
   witnessed(): { readonly quorum: number; readonly newest?: WitnessedSize | undefined };
   status(): SwarmStatus;

@@ -239,6 +239,13 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       rollbackAgent: replacer.rollback,
       administer: issuer.administer,
       isolation,
+      evidence: {
+        ledger,
+        policies: witnesses.policies,
+        pins: witnesses.pins,
+        trust: () => source.bundles(),
+        members: swarm.members.map(({ id }) => id),
+      },
       witnessed: () => ({ quorum: witnesses.pins().quorum, newest: witnesses.newest() }),
       status: () => withDenials(running.status(), issuer.denialOf),
       onEvent: (listener) => running.onEvent(listener),
