@@ -6,7 +6,14 @@ import { createExecutableDigests } from './executable-digest.ts';
 import type { Peer } from './peer.ts';
 import { readProcFile } from './proc.ts';
 
-type OnDemand = 'path' | 'sha256' | 'supplementary_gid' | 'supplementary_group';
+/** Names of selectors that are looked for only while some entry has one. */
+const ON_DEMAND = ['path', 'sha256', 'supplementary_gid', 'supplementary_group'] as const;
+type OnDemand = (typeof ON_DEMAND)[number];
+
+/** Whether a process may have this selector although it was not found of it. */
+export function isOnDemand({ type, value }: Selector): boolean {
+  return type === 'unix' && ON_DEMAND.some((name) => value.startsWith(`${name}:`));
+}
 
 export interface UnixAttestorOptions {
   /**

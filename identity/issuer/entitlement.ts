@@ -31,6 +31,8 @@ export interface Material {
   readonly federated: ReadonlyMap<string, FederatedBundle>;
   /** Milliseconds since the epoch; something is to be looked at anew then. */
   readonly again: number;
+  /** What the caller was found to have. */
+  readonly have: readonly Selector[];
 }
 
 /** What one push of the two bundle streams carries. */
@@ -41,6 +43,7 @@ export interface Trust {
   readonly federated: ReadonlyMap<string, FederatedBundle>;
   /** Milliseconds since the epoch; infinite: only a change will tell. */
   readonly again: number;
+  readonly have: readonly Selector[];
 }
 
 /** What a peer is entitled to right now. Every call attests anew (Workload API, appendix A). */
@@ -136,6 +139,7 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
         bundle: authorities.bundle(),
         federated: federatedOf(still.value.entries),
         again: Math.min(firstEnd(still.value.entries), ...kept.map((one) => one.renewAt)),
+        have: still.value.have,
       });
     },
     trust: async (peer) => {
@@ -146,6 +150,7 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
         jwt: jwtAuthorities.bundle(),
         federated: federatedOf(found.value.entries),
         again: firstEnd(found.value.entries),
+        have: found.value.have,
       });
     },
     tokens: async (peer, audience, wanted) => {

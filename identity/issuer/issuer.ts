@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { attest, attestors, prepare } from '../attestors/index.ts';
 import { createLauncherAttestor } from '../attestors/launcher.ts';
 import { openPeerCredentials } from '../attestors/peer-credentials.ts';
+import { isOnDemand } from '../attestors/unix.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { parseSpiffeId } from '../spiffe-id.ts';
 import { bundleDocument, createAdministration } from './administration.ts';
@@ -91,7 +92,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const authorities = must(await openAuthorities({ store, sealer, trustDomain, clock, random }));
   const jwtAuthorities = must(await openJwtAuthorities({ store, sealer, trustDomain, clock }));
   const launcher = createLauncherAttestor(options.launcherKey, options.ciKeys);
-  const changes = createChanges(() => (random(1)[0] ?? 0) / 255);
+  const changes = createChanges(() => (random(1)[0] ?? 0) / 255, isOnDemand);
 
   const svids = createSvids({
     store,
@@ -109,10 +110,10 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     clock,
     federated: (domain) => federated(domain) !== undefined,
     launcher: fingerprint(options.launcherKey),
-    changed: (gone) => {
+    changed: ({ come, gone }) => {
       svids.withdraw(gone);
       jwtSvids.withdraw(gone);
-      changes.notify();
+      changes.notifyFor([...come, ...gone]);
       link.emit({ event: 'entries' });
     },
   });

@@ -31,7 +31,7 @@ export interface JwtSvids {
   ): Promise<Outcome<readonly IssuedJwt[], IssuerCode>>;
   forget(process: string): void;
   /** Forgets what was issued for entries that are gone: one that comes back issues anew. */
-  withdraw(gone: ReadonlySet<string>): void;
+  withdraw(gone: readonly RegistrationEntry[]): void;
   /** Drops what has expired. */
   sweep(): void;
 }
@@ -173,9 +173,10 @@ export function createJwtSvids(options: JwtSvidsOptions): JwtSvids {
       accounts.delete(process);
     },
     withdraw: (gone) => {
-      if (gone.size === 0) return;
+      if (gone.length === 0) return;
+      const ids = new Set(gone.map(({ id }) => id));
       for (const { tokens } of accounts.values()) {
-        for (const [key, { entry }] of tokens) if (gone.has(entry.id)) tokens.delete(key);
+        for (const [key, { entry }] of tokens) if (ids.has(entry.id)) tokens.delete(key);
       }
     },
     sweep: () => {

@@ -28,6 +28,12 @@ export interface Registry {
   remove(id: string): Outcome<StoredEntry, IssuerCode>;
 }
 
+/** What has become of entries; one that was changed is old in `gone`, and new in `come`. */
+export interface EntryChange {
+  readonly come: readonly RegistrationEntry[];
+  readonly gone: readonly RegistrationEntry[];
+}
+
 export interface RegistryOptions {
   readonly store: EntryStore;
   readonly trustDomain: string;
@@ -35,8 +41,17 @@ export interface RegistryOptions {
   readonly federated: EntryRules['federated'];
   /** Names the launcher's life: what is taken away stays away as long as it. */
   readonly launcher: string;
-  /** After each change, with the ids of the entries that are no more. */
-  readonly changed: (gone: ReadonlySet<string>) => void;
+  /** After each change. */
+  readonly changed: (change: EntryChange) => void;
+}
+
+type Entries = ReadonlyMap<string, StoredEntry>;
+
+/** The entries of one state that another has not, or has in another revision. */
+function onlyIn(one: Entries, other: Entries): readonly RegistrationEntry[] {
+  return [...one.values()]
+    .map(({ entry }) => entry)
+    .filter(({ id, revision_number }) => other.get(id)?.entry.revision_number !== revision_number);
 }
 
 /** More than a swarm has; a bound on what one answer and one comparison can cost. */
@@ -97,10 +112,9 @@ export function openRegistry(options: RegistryOptions): Registry {
       const parsed = parse(inputs);
       if (!parsed.ok) return parsed;
       store.replaceEntries(parsed.value, launcher);
-      const gone = new Set(byId.keys());
+      const before = new Map(byId);
       load();
-      for (const id of byId.keys()) gone.delete(id);
-      options.changed(gone);
+      options.changed({ come: onlyIn(byId, before), gone: onlyIn(before, byId) });
       return accept({});
     },
     add: (inputs) => {
@@ -125,7 +139,7 @@ export function openRegistry(options: RegistryOptions): Registry {
         note({ entry, origin: 'added' });
         index.add(entry);
       }
-      options.changed(new Set());
+      options.changed({ come: parsed.value, gone: [] });
       return parsed;
     },
     remove: (id) => {
@@ -136,7 +150,7 @@ export function openRegistry(options: RegistryOptions): Registry {
       similar.delete(similarityOf(found.entry));
       count(found.entry, -1);
       index.remove(found.entry);
-      options.changed(new Set([id]));
+      options.changed({ come: [], gone: [found.entry] });
       return accept(found);
     },
   };

@@ -36,7 +36,7 @@ export interface Svids {
   mint(request: LeafRequest): Outcome<Leaf, IssuerCode>;
   forget(process: string): void;
   /** Forgets what was issued for entries that are gone: one that comes back issues anew. */
-  withdraw(gone: ReadonlySet<string>): void;
+  withdraw(gone: readonly RegistrationEntry[]): void;
   /** Drops what has expired. */
   sweep(): void;
 }
@@ -167,7 +167,7 @@ export function createSvids(options: SvidsOptions): Svids {
       held.delete(process);
     },
     withdraw: (gone) => {
-      for (const svids of held.values()) for (const id of gone) svids.delete(id);
+      for (const svids of held.values()) for (const { id } of gone) svids.delete(id);
     },
     sweep: () => {
       const now = clock();

@@ -86,6 +86,7 @@ export async function* answerChanges<T>(
         yield now;
         return;
       }
+      subscription.found(now.value.have);
       if (now.value.key !== sent && performance.now() >= quietUntil) {
         sent = now.value.key;
         // At most one message is ever under way; what changes meanwhile is sent as one.

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { writeJwk } from '../jwk.ts';
 import type { JwtBundle } from '../jwt/bundle.ts';
 import type { FederatedBundle, Material, Trust } from './entitlement.ts';
+import type { Selector } from './entry.ts';
 
 /** One state of a stream: `key` changes when the message does. */
 export interface Push<T> {
@@ -9,6 +10,8 @@ export interface Push<T> {
   readonly key: string;
   /** Milliseconds since the epoch; when to look again although nothing was announced. */
   readonly again: number;
+  /** Of the caller; says which changes concern it. */
+  readonly have: readonly Selector[];
 }
 
 function digest(parts: readonly (Uint8Array | string)[]): string {
@@ -61,18 +64,19 @@ export function svidPush(material: Material) {
   };
   const svids = material.svids.flatMap(({ serial, hint }) => [serial, hint]);
   const key = digest([...svids, bundle, ...Object.entries(federatedBundles).flat()]);
-  return { message, key, again: material.again };
+  return { message, key, again: material.again, have: material.have };
 }
 
 export function x509BundlePush(trust: Trust, trustDomain: string) {
   const own: [string, Uint8Array] = [trustDomain, Buffer.concat(trust.bundle)];
   const bundles = mapOf([own], trust.federated, concatenated);
   const key = digest(Object.entries(bundles).flat());
-  return { message: { crl: [], bundles }, key, again: trust.again };
+  return { message: { crl: [], bundles }, key, again: trust.again, have: trust.have };
 }
 
 export function jwtBundlePush(trust: Trust, trustDomain: string) {
   const own: [string, Uint8Array] = [trustDomain, jwksOf(trust.jwt)];
   const bundles = mapOf([own], trust.federated, ({ jwt }) => jwksOf(jwt));
-  return { message: { bundles }, key: digest(Object.entries(bundles).flat()), again: trust.again };
+  const key = digest(Object.entries(bundles).flat());
+  return { message: { bundles }, key, again: trust.again, have: trust.have };
 }

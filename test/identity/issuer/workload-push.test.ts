@@ -1,7 +1,8 @@
 import type { ClientHttp2Session } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { isOnDemand } from '#identity/attestors/unix.ts';
 import { createChanges } from '#identity/issuer/changes.ts';
-import { Bench, sensorEntry, TRUST_DOMAIN } from './harness.ts';
+import { Bench, sensorEntry, storedEntry, TRUST_DOMAIN } from './harness.ts';
 import { call, GRPC, openSession, readBundles, readJwtBundles, readSvids } from './raw-client.ts';
 
 const SENSOR = sensorEntry().spiffe_id;
@@ -108,6 +109,19 @@ describe('what is pushed, and when', () => {
     expect(readSvids(await svids?.next())[0]?.serial).not.toBe(first[0]?.serial);
   });
 
+  test('an entry that names what was never looked for reaches the streams that are open', async () => {
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 600 })]);
+    const stream = call(session, 'FetchX509SVID');
+    await stream.next();
+    await bench.link.addEntries([
+      sensorEntry({
+        spiffe_id: `${SENSOR}-by-path`,
+        selectors: [{ type: 'unix', value: `path:${process.execPath}` }],
+      }),
+    ]);
+    expect((await next(stream)).map(({ id }) => id).sort()).toEqual([SENSOR, `${SENSOR}-by-path`]);
+  });
+
   test('an unchanged bundle is not sent again', async () => {
     await bench.link.setEntries([sensorEntry()]);
     const stream = call(session, 'FetchX509Bundles');
@@ -148,6 +162,36 @@ describe('waking many streams', () => {
     await Promise.all(few.map(({ woken }) => woken));
     expect(turns).toBe(0);
     await turn;
+  });
+
+  test('an entry wakes the streams of processes that may match it, and of those nothing is known of', async () => {
+    const selector = (value: string) => ({ type: 'swarm', value });
+    const path = { type: 'unix', value: 'path:/bin/x' };
+    const entry = storedEntry({ selectors: [selector('a'), selector('b'), path] });
+    const changes = createChanges(() => 0, isOnDemand);
+    const woken: string[] = [];
+    const stream = (name: string, pid: number, have?: readonly string[]) => {
+      const subscription = changes.subscribe(pid);
+      if (have !== undefined) subscription.found(have.map(selector));
+      void subscription.next(60_000).then(() => woken.push(name));
+      return subscription;
+    };
+    const all = [
+      stream('has all', 1, ['a', 'b', 'c']),
+      stream('has one', 2, ['a', 'c']),
+      stream('has what contains it', 3, ['a', 'bb']),
+      stream('nothing is known', 4),
+      stream('has all', 5, ['b', 'a']),
+      // A second stream of that process, which may be another process by now.
+      stream('nothing is known', 5),
+    ];
+    changes.notifyFor([entry]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(woken.sort()).toEqual(['has all', 'has all', 'nothing is known', 'nothing is known']);
+    changes.notify();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(woken).toHaveLength(6);
+    for (const one of all) one.end();
   });
 
   test('a taken identity does not wait for that: who is told at once is told at once', async () => {
