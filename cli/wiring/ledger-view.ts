@@ -12,11 +12,14 @@ import { createBook } from '#custody/ledger/book.ts';
 import { decodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import { createQueries, type LedgerQueries } from '#custody/ledger/queries.ts';
 import type { LogPolicy } from '#custody/log/checkpoint.ts';
-import { createLogCopy, type LogCopy } from './log-copy.ts';
+import { createLogCopy, judgeStored, type LogCopy } from './log-copy.ts';
 
 /** Entries come in bursts: one reading takes many. */
 const HINT_MS = 20;
 const LOOKS = 50;
+/** What was read is read again, round and round: who changes the past does not wait for a restart. */
+const PATROL_EVERY_MS = 5000;
+const PATROL_ENTRIES = 500;
 
 /**
  * A reader's copy of the ledger: every stored entry, in order, as it is appended, with the tree over
@@ -27,6 +30,7 @@ export interface LedgerView extends LedgerQueries, Pick<LogCopy, 'tree' | 'check
   onEntry(listener: (entry: LedgerEntry) => void): () => void;
   /** Resolves with the first entry, from `since` on, that fits; at once when it is there. */
   entry(fits: (entry: LedgerEntry) => boolean, since?: number): Promise<LedgerEntry>;
+  close(): void;
 }
 
 export interface LedgerViewOptions {
@@ -109,17 +113,31 @@ export async function openLedgerView(options: LedgerViewOptions): Promise<Ledger
     look(LOOKS);
   });
   link.subscribe(CHECKPOINT_SUBJECT, undefined, () => look(LOOKS));
+
+  /** Reads some of what was read before again. */
+  async function patrol(from: number, count: number): Promise<void> {
+    const fault = await judgeStored(storage.read(from), book.entries, { from, count });
+    if (fault !== undefined) onRewritten(fault);
+  }
+  const quietly = (work: Promise<unknown>): void => void work.catch(() => undefined);
   link.onRenewed((why) => {
-    read()
-      // A broker that was away may be back with other files.
-      .then(() => (why === 'reconnect' ? copy.recheck(storage.read()) : undefined))
-      .catch(() => undefined);
+    // A broker that was away may be back with other files.
+    const again = () => (why === 'reconnect' ? patrol(0, Number.POSITIVE_INFINITY) : undefined);
+    quietly(read().then(again));
   });
+  let patrolled = 0;
+  const timer = setInterval(() => {
+    const from = patrolled < book.entries.length ? patrolled : 0;
+    patrolled = from + PATROL_ENTRIES;
+    quietly(patrol(from, PATROL_ENTRIES));
+  }, PATROL_EVERY_MS);
+  timer.unref();
   await link.flush();
   await read();
 
   const view: LedgerView = {
     ...createQueries(book),
+    close: () => clearInterval(timer),
     tree: copy.tree,
     checkpoints: copy.checkpoints,
     onEntry: (listener) => {

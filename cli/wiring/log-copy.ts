@@ -1,4 +1,4 @@
-import { decodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
+import { decodeEntry, encodeEntry, type LedgerEntry } from '#custody/ledger/entry.ts';
 import { leafOf, leafText } from '#custody/ledger/leaf.ts';
 import {
   type Checkpoint,
@@ -7,7 +7,6 @@ import {
   parseCheckpoint,
   witnessedAt,
 } from '#custody/log/checkpoint.ts';
-import { createFrontier } from '#custody/log/frontier.ts';
 import { sameHash } from '#custody/log/hash.ts';
 import { createMemoryHashStore, createMerkleTree, type MerkleTree } from '#custody/log/merkle.ts';
 import { parseNote } from '#custody/log/note.ts';
@@ -22,8 +21,6 @@ export interface LogCopy {
   head(note: string): void;
   /** All that storage held when the last head was read has been taken. */
   settle(): void;
-  /** Does storage, read anew from its beginning, hold what this copy has taken so far? */
-  recheck(stored: AsyncIterable<Uint8Array>): Promise<void>;
 }
 
 /** Of heads read at the start, so many are verified whole; of older ones, only where they lead. */
@@ -84,21 +81,32 @@ export function createLogCopy(options: {
       const { size } = first.head;
       onRewritten(`storage holds ${tree.size()} entries, and ${size} were signed for`);
     },
-    async recheck(stored) {
-      const size = tree.size();
-      const again = createFrontier();
-      for await (const bytes of stored) {
-        if (again.size() === size) break;
-        const entry = decodeEntry(bytes);
-        // One that was stored twice is one; anything else shows in the root.
-        if (entry.ok && entry.value.index < again.size()) continue;
-        again.append(entry.ok ? leafText(leafOf(entry.value)) : '');
-      }
-      if (again.size() < size) {
-        onRewritten(`storage holds ${again.size()} entries, and held ${size} before`);
-      } else if (!sameHash(again.root(), tree.root(size))) {
-        onRewritten(`storage holds others than the ${size} entries that it held before`);
-      }
-    },
   };
+}
+
+/**
+ * Whether storage, read again from entry `from` on, holds the bytes that it held before; at most
+ * `count` entries are read. What is wrong, in one line, or `undefined`.
+ */
+export async function judgeStored(
+  stored: AsyncIterable<Uint8Array>,
+  entries: readonly LedgerEntry[],
+  { from, count }: { readonly from: number; readonly count: number },
+): Promise<string | undefined> {
+  const to = Math.min(entries.length, from + count);
+  let next = from;
+  for await (const bytes of stored) {
+    if (next === to) break;
+    const entry = decodeEntry(bytes);
+    const index = entry.ok ? entry.value.index : next;
+    // One that was stored twice is one.
+    const known = index <= next ? entries[index] : undefined;
+    if (known === undefined || Buffer.compare(encodeEntry(known), bytes) !== 0) {
+      return `storage holds another entry ${next} than it held before`;
+    }
+    if (index === next) next += 1;
+  }
+  return next === to
+    ? undefined
+    : `storage holds ${next} entries, and held ${entries.length} before`;
 }

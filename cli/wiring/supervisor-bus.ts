@@ -59,6 +59,7 @@ export async function openSupervisorBus(
     });
     const close = async (): Promise<void> => {
       await bus.close();
+      ledger.close();
       await reader.close();
       source.close();
     };
