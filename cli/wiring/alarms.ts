@@ -34,6 +34,7 @@ export interface Alarms {
 }
 
 const SUPERVISOR = 'supervisor';
+const LEDGER = 'platform-ledger';
 const MAX_ALARMS = 512;
 /** Of one process: it may lie, and shall not push out what others say. */
 const MAX_OF_ONE = 48;
@@ -51,7 +52,7 @@ const OF_MEMBERS: ReadonlySet<string> = new Set([
 /** A process is believed about what it can see; an agent has nothing to say of forks. */
 function mayRaise(process: string, code: string): code is SwarmAlarmCode {
   if (code === 'WITNESS_FORK') return isWitness(process);
-  if (code === 'LEDGER_REWRITTEN') return process === 'ledger';
+  if (code === 'LEDGER_REWRITTEN') return process === LEDGER;
   return OF_MEMBERS.has(code);
 }
 
