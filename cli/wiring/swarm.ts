@@ -8,8 +8,10 @@ import { findLifeline } from '#runtime/launcher/lifeline.ts';
 import { openRunFolder } from '#runtime/run-folder.ts';
 import { createSupervisor, type Supervisor } from '#runtime/supervisor/supervisor.ts';
 import { policyData } from '#runtime/swarm-file/policy-data.ts';
+import { platformMember } from '#runtime/swarm-file/resolve.ts';
 import { createAlarms } from './alarms.ts';
 import { createBroker, createBrokerKeys } from './broker.ts';
+import { createCutter } from './broker-cut.ts';
 import { outsideBroker } from './broker-session.ts';
 import { createBrokerUpkeep } from './broker-upkeep.ts';
 import { CHECKOUT } from './checkout.ts';
@@ -82,6 +84,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       attester: custodyKeys.attester,
       ciKey: images.ciKey,
       alarm: (code, detail) => alarms.raise(code, detail),
+      onRevoked: ({ thumbprint }) => cut(thumbprint),
       clock: Date.now,
     });
     endings.push(issuances.close);
@@ -115,6 +118,17 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       onLine: (line) => recorder.brokerSaid(line),
       ...outsideBroker(options.brokerPort, issuer, swarm.trustDomain, keys),
     });
+    const cut = createCutter(
+      () =>
+        own && {
+          source: own.source,
+          url: context.natsUrl(),
+          brokerId: platformMember(swarm.trustDomain, 'nats').id,
+          nkeySeed: keys.system.seed,
+          random: Math.random,
+          clock: Date.now,
+        },
+    );
     const upkeep = createBrokerUpkeep({
       issuer,
       run,
