@@ -110,7 +110,7 @@ export function permissionsOf(member: Member): UserPermissions | undefined {
     default:
       if (member.kind !== 'service') return undefined;
       return {
-        publish: { allow: [...own, `_INBOX.*.${member.name}.>`] },
+        publish: { allow: [...own, `_INBOX.*.${member.name}.>`, `svc.ledger.${token}`] },
         subscribe: { allow: [inbox, `svc.${member.name}.* svc-${member.name}`] },
       };
   }
