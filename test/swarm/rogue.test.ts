@@ -60,6 +60,32 @@ describe('a thief of the authority’s key, with a valid SVID of a running agent
   });
 });
 
+describe('an identity that is taken away', () => {
+  test('loses its connections at once, and its certificate opens none; the ledger says so', async () => {
+    const { running, sensor } = stage;
+    const { thumbprint } = sensor.source.svid();
+    const nats = await sensor.connect();
+    const entry = await running.administer(async (issuer) => {
+      const listed = await issuer.listEntries(0);
+      if (!listed.ok) return listed;
+      const own = listed.value.entries.find((one) => one.entry.spiffe_id === sensor.self.id);
+      return issuer.removeEntry(own?.entry.id ?? '');
+    });
+    expect(entry).toMatchObject({ ok: true });
+    for await (const { type } of nats.status()) if (type === 'disconnect') break;
+    await expect(sensor.connect()).rejects.toThrow(/authorization/i);
+    expect(await refusal('GATE_SVID_REVOKED', 0)).toBeDefined();
+    expect(statements()).toContainEqual(
+      expect.objectContaining({ kind: 'revocation', thumbprint }),
+    );
+    // The twin: another sensor of the same role goes on.
+    const { processes } = running.status();
+    const states = processes.map(({ name, state }) => [name, state] as const);
+    expect(new Map(states).get('sensor-cam-1')).toBe('ready');
+    expect(new Map(states).get('sensor-implant-1')).not.toBe('ready');
+  });
+});
+
 describe('what the ledger shows of a swarm', () => {
   test('every certificate under which it took a record was stated before, by the attester', async () => {
     const { running } = stage;
