@@ -110,7 +110,11 @@ async function exportAll(
   options: ExportOptions,
   out: OutputFile,
 ): Promise<void> {
-  const size = await client.whole({ withhold: options.withhold === true }, out.write);
+  let size = 0;
+  for await (const line of client.whole({ withhold: options.withhold === true })) {
+    out.write(line);
+    if (line.startsWith('{"entry":')) size += 1;
+  }
   if (size === 0)
     throw new UserError('nothing is witnessed yet: is a quorum of witnesses running?');
   out.commit();

@@ -9,6 +9,7 @@ import { ancestryJson, ancestryLines, badHop } from '../story/ancestry.ts';
 import { type SwarmClient, swarmClient } from '../story/client.ts';
 import { ENTRY_KINDS, type EntryKind, entryName, tellEntry } from '../story/entries.ts';
 import { findRecord, lastAction } from '../story/find.ts';
+import { addAudit } from './custody-audit.ts';
 import { addExport } from './custody-export.ts';
 import { addRollover } from './custody-rollover.ts';
 import { addTamper } from './custody-tamper.ts';
@@ -68,6 +69,7 @@ export function custodyCommand(): Command {
   addVerify(custody);
   addTrust(custody);
   addTamper(custody);
+  addAudit(custody);
   addRollover(custody);
   return custody;
 }

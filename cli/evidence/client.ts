@@ -17,8 +17,8 @@ export interface EvidenceClient {
     options: { readonly withhold: boolean; readonly waitMs: number },
     line: (text: string) => void,
   ): Promise<Coverage>;
-  /** Every witnessed entry. Resolves with how many there are. */
-  whole(options: { readonly withhold: boolean }, line: (text: string) => void): Promise<number>;
+  /** Lines of every witnessed entry, a page at a time. */
+  whole(options: { readonly withhold: boolean }): AsyncGenerator<string>;
   /** The trust file for this swarm's evidence. */
   trust(): Promise<string>;
 }
@@ -57,21 +57,21 @@ export function evidenceClient(address: ControlAddress): EvidenceClient {
 
   return {
     action: (id, options, line) => ask(coverage, 'evidence-action', { id, ...options }, line),
-    async whole({ withhold }, line) {
+    async *whole({ withhold }) {
       // A page begins with the chains that it needs; those of a page before it are there already.
       const shown = new Set<string>();
-      const once = (text: string): void => {
-        if (text.startsWith('{"chain":')) {
-          if (shown.has(text)) return;
-          shown.add(text);
+      let after: z.infer<typeof next> | undefined;
+      do {
+        const lines: string[] = [];
+        const args = { withhold, ...(after !== undefined && { next: after }) };
+        const answer = await ask(page, 'evidence-range', args, (text) => lines.push(text));
+        for (const text of lines) {
+          const chain = text.startsWith('{"chain":');
+          if (!chain || !shown.has(text)) yield text;
+          if (chain) shown.add(text);
         }
-        line(text);
-      };
-      let answer = await ask(page, 'evidence-range', { withhold }, once);
-      while (answer.next !== undefined) {
-        answer = await ask(page, 'evidence-range', { withhold, next: answer.next }, once);
-      }
-      return answer.to;
+        after = answer.next;
+      } while (after !== undefined);
     },
     trust: async () => (await ask(pins, 'pins', {})).trust,
   };

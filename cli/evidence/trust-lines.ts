@@ -21,7 +21,7 @@ export function trustLines({ roots, log, issuance, members }: Trust): readonly s
       : [
           'attester, who states what was issued to whom',
           ...issuance.keys.map(({ vkey }) => `  ${vkey}`),
-          'issued before there was a ledger',
+          ...(issuance.bootstrap.length > 0 ? ['issued before there was a ledger'] : []),
           ...issuance.bootstrap.map((id) => `  ${inert(id, 200)}`),
         ]),
     ...(members === undefined ? [] : [`members: ${members.length}`]),

@@ -8,6 +8,7 @@ import type { Ancestry, EvidenceRecord, Hop } from '#custody/verify.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
 import { paint } from '../output.ts';
 import { timeText, treeLines } from '../story/ancestry.ts';
+import { counted, plural, row } from './rows.ts';
 
 export interface Judgement {
   readonly verdict: EvidenceVerdict;
@@ -17,8 +18,6 @@ export interface Judgement {
   readonly records: readonly EvidenceRecord[];
 }
 
-const WIDTH = 80;
-const LABEL = 14;
 const MAX_FAULTS = 20;
 const COLOURS = {
   proven: 'green',
@@ -73,38 +72,22 @@ function cutAt(hop: Hop, { root }: Ancestry): Hop {
   return { ...hop, claims: { ...hop.claims, par: [] } };
 }
 
-/** `label   text`, what does not fit on further lines; a word that is too long is cut. */
-function row(label: string, text: string, colour?: (text: string) => string): string[] {
-  const room = WIDTH - LABEL;
-  const lines: string[] = [];
-  const indent = /^ */.exec(text)?.[0] ?? '';
-  for (const word of text.trimStart().split(' ')) {
-    const last = lines.at(-1);
-    const short = word.length <= room ? word : `${word.slice(0, room - 1)}…`;
-    if (last !== undefined && last.length + 1 + short.length <= room) {
-      lines[lines.length - 1] = `${last} ${short}`;
-    } else lines.push(short);
-  }
-  const head = colour === undefined ? label.padEnd(LABEL) : colour(label.padEnd(LABEL));
-  return lines.map((line, at) => `${at === 0 ? head : ' '.repeat(LABEL)}${indent}${line}`);
-}
-
 function headLines({ verdict, trust }: Judgement): string[] {
   const { overall, counts, entries, witnessed, beside } = verdict;
-  const parts = (list: Readonly<Record<string, number>>) =>
-    Object.entries(list)
-      .filter(([, count]) => count > 0)
-      .map(([name, count]) => `${count} ${name}`);
   const records = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  const more = parts(beside);
-  const span = `${entries.count} entries, from ${entries.from} to ${entries.to - 1}`;
+  const told = `${plural(records, 'record')}: ${counted(counts) || 'none'}`;
+  const { statement, refusal, equivocation } = beside;
+  const more = [
+    ...(statement === 0 ? [] : [plural(statement, 'statement')]),
+    ...(refusal === 0 ? [] : [plural(refusal, 'refusal')]),
+    ...(equivocation === 0 ? [] : [plural(equivocation, 'equivocation')]),
+  ];
+  const span = `from ${entries.from} to ${entries.to - 1}`;
   return [
-    ...row(
-      overall.toUpperCase(),
-      `${records} records: ${parts(counts).join(', ') || 'none'}`,
-      (text) => paint(COLOURS[overall], text),
-    ),
-    ...(entries.count === 0 ? [] : row('of the ledger', span)),
+    ...row(overall.toUpperCase(), told, (text) => paint(COLOURS[overall], text)),
+    ...(entries.count === 0
+      ? []
+      : row('of the ledger', `${plural(entries.count, 'entry', 'entries')}, ${span}`)),
     ...(more.length === 0 ? [] : row('beside them', more.join(', '))),
     ...(witnessed === undefined
       ? []
@@ -115,17 +98,17 @@ function headLines({ verdict, trust }: Judgement): string[] {
 
 function trustText(name: string, { roots, log, issuance, members }: Trust): string {
   const pinned = [
-    `${roots.length} ${roots.length === 1 ? 'root' : 'roots'}`,
+    plural(roots.length, 'root'),
     `the keys of ${log.origin}`,
     `${log.quorum} of ${log.witnesses.length} witnesses`,
-    ...(issuance === undefined ? [] : [`${issuance.required} attester`]),
-    ...(members === undefined ? [] : [`${members.length} members`]),
+    ...(issuance === undefined ? [] : [plural(issuance.required, 'attester')]),
+    ...(members === undefined ? [] : [plural(members.length, 'member')]),
   ];
   return `${inert(name, 60)}: ${inert(pinned.join(', '), 300)}`;
 }
 
 /** The first bad hop, then each kind of fault once with its places; many alike are counted. */
-function faultLines(
+export function faultLines(
   { ancestry, asks, faults, faultCount }: EvidenceVerdict,
   options: { readonly full: boolean },
 ): string[] {

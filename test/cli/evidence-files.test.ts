@@ -65,7 +65,7 @@ describe('custody export', () => {
     );
     expect(out).toMatch(/answered\nresult: mcp done +0:00 genuine/);
     expect(out).toContain('PROVEN        6 records: 6 genuine');
-    expect(out).toContain('beside them   5 statement');
+    expect(out).toContain('beside them   5 statements');
     expect(out).toMatch(/witnessed {5}\d{4}-\d\d-\d\dT[\d:]+Z, a ledger of 11 entries/);
     expect(out).not.toMatch(CONTROLS);
     for (const line of lines(out)) expect([...line].length, line).toBeLessThanOrEqual(80);
