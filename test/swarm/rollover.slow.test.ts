@@ -1,7 +1,12 @@
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { rollOver } from '#cli/wiring/custody-rollover.ts';
+import { evidenceVerbs } from '#cli/wiring/evidence-control.ts';
 import type { RunningSwarm } from '#cli/wiring/swarm.ts';
+import { parseTrust, type Trust } from '#custody/evidence/trust.ts';
+import { verifyEvidence } from '#custody/evidence/verify.ts';
+import type { LedgerEntry } from '#custody/ledger/entry.ts';
+import { isRollover } from '#custody/log/rollover.ts';
 import { value } from '#test/runtime/support.ts';
 import { ACTION, ANALYZER, folder, start, swarmFile } from './city.ts';
 import { until } from './until.ts';
@@ -15,14 +20,36 @@ afterAll(async () => {
 });
 
 const newest = (): number => running?.witnessed().newest?.size ?? 0;
+const WAIT_MS = 30_000;
 
-test('after a change of keys a swarm goes on with its ledger, which holds the change, under the new keys', async () => {
+const isReading = (entry: LedgerEntry) =>
+  entry.type === 'record' && entry.record.claims.knd === 'root';
+
+/** The evidence of a reading from that entry on, as the command gets it from the swarm, and what its reader pins. */
+async function evidenceOf({ evidence, ledger }: RunningSwarm, from: number) {
+  const verbs = evidenceVerbs(evidence);
+  const record = await ledger.entry(isReading, from);
+  if (record.type !== 'record') throw new Error('no reading');
+  const lines: unknown[] = [];
+  const args = { id: record.record.id, waitMs: WAIT_MS };
+  const add = (line: unknown) => void lines.push(line);
+  value(await verbs['evidence-action'](args, add, AbortSignal.timeout(WAIT_MS)));
+  const { trust } = value(await verbs.pins()) as {
+    readonly trust: string;
+  };
+  return { bytes: Buffer.from(lines.join('')), trust: value(parseTrust(trust)) };
+}
+
+const proves = (bytes: Uint8Array, trust: Trust) => verifyEvidence(bytes, trust);
+
+test('after a change of keys a swarm goes on with its ledger, and who pinned the first keys verifies what came before and after', async () => {
   const source = { kind: 'simulated', rows: 100_000, intervalMs: 100 };
   const agents = [{ role: 'sensor', name: 'cam-1', source }, ANALYZER, ACTION];
   const file = swarmFile(place.path, agents);
   running = await start({ file, runPath });
-  await until('a checkpoint is witnessed', () => newest() > 0);
-  const before = newest();
+  const before = await evidenceOf(running, 0);
+  expect(proves(before.bytes, before.trust)).toMatchObject({ overall: 'proven' });
+  const size = newest();
   await running.stop();
 
   const { from } = value(
@@ -34,15 +61,22 @@ test('after a change of keys a swarm goes on with its ledger, which holds the ch
       clock: Date.now,
     }),
   );
-  expect(from).toBeGreaterThan(before);
+  expect(from).toBeGreaterThan(size);
   running = await start({ file, runPath });
   await until('it is witnessed under the new keys', () => newest() > from);
-  const entries = running.ledger.list({ limit: Number.POSITIVE_INFINITY });
-  const changes = entries.filter(
-    (entry) => entry.type === 'statement' && entry.note.startsWith('custody-rollover/v1\n'),
-  );
+  const changes = running.ledger.statements().filter(({ note }) => isRollover(note));
   expect(changes).toHaveLength(1);
-  // What was there before is there still.
-  expect(entries[0]?.index).toBe(0);
   expect(changes[0]?.index).toBeGreaterThanOrEqual(from - 1);
+
+  const after = await evidenceOf(running, from);
+  expect(after.trust.log).toEqual(before.trust.log);
+  for (const { bytes } of [before, after]) {
+    expect(proves(bytes, before.trust)).toMatchObject({ overall: 'proven' });
+  }
+  // The change is what leads there: without it the new keys are nobody's.
+  const lines = after.bytes.toString('utf8').split('\n');
+  const without = lines.filter((line) => !line.startsWith('{"rollover":')).join('\n');
+  expect(without.length).toBeLessThan(after.bytes.length);
+  expect(proves(Buffer.from(without), before.trust).overall).not.toBe('proven');
+  expect(running.alarms.list()).toEqual([]);
 });
