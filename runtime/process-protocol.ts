@@ -35,7 +35,7 @@ export interface CustodyPins {
   readonly quorum: number;
   /** Who states what was issued to whom: a key of the launcher's, which is not under the authority. */
   readonly attester: string;
-  /** Identities that are needed before there is a ledger: their certificates need no entry. */
+  /** Identities whose certificates need no entry in the ledger; of this swarm's there is none. */
   readonly bootstrap: readonly string[];
 }
 

@@ -4,7 +4,7 @@ import type { Rollover } from '#custody/log/rollover.ts';
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import type { CustodyPins } from '#runtime/process-protocol.ts';
 import type { RunFolder } from '#runtime/run-folder.ts';
-import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
+import type { Swarm } from '#runtime/swarm-file/resolve.ts';
 import { WITNESS_NAMES, WITNESS_QUORUM, type WitnessName } from '#runtime/witness/names.ts';
 import type { LedgerConfig, WitnessConfig } from '../processes/configs.ts';
 import type { CustodyKeys } from './custody-keys.ts';
@@ -106,9 +106,9 @@ export function createWitnesses(options: {
         witnesses: witnesses.map(({ vkey }) => vkey),
         quorum,
         attester: keys.attesterKey,
-        bootstrap: (['gate-a', 'gate-b', 'ledger', 'supervisor', 'nats'] as const).map(
-          (name) => platformMember(trustDomain, name).id,
-        ),
+        // The attester states theirs like everybody's, and the ledger takes no record before it has
+        // entered that: a thief of the authority's key is neither ledger nor supervisor.
+        bootstrap: [],
       };
     },
     policies: () => known().policies,
