@@ -14,6 +14,7 @@ export interface Native {
   socketPair(): [number, number];
 }
 
+const EINTR = 4;
 const POLLIN = 1;
 const AF_UNIX = 1;
 const SOCK_STREAM = 1;
@@ -43,7 +44,11 @@ export function loadNative(): Native {
       const asked = Buffer.alloc(8);
       asked.writeInt32LE(pidfd, 0);
       asked.writeInt16LE(POLLIN, 4);
-      return poll(asked, 1, 0) !== 0;
+      for (;;) {
+        const ready: number = poll(asked, 1, 0);
+        // A signal to this process, a profiler's for one, says nothing about the other.
+        if (ready !== -1 || koffi.errno() !== EINTR) return ready !== 0;
+      }
     },
     socketPair: () => {
       const pair = new Int32Array(2);

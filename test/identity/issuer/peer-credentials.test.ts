@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { Session } from 'node:inspector/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,23 @@ describe('peer credentials', () => {
     await gone;
     expect(peer.check()).toMatchObject({ ok: false, code: 'PEER_GONE' });
     peer.close();
+  });
+
+  test('signals that the issuer itself gets, a profiler’s for one, do not make a caller dead', async () => {
+    const reading = nextPeer();
+    const socket = connect(path);
+    const peer = await reading;
+    const profiler = new Session();
+    profiler.connect();
+    await profiler.post('Profiler.enable');
+    await profiler.post('Profiler.setSamplingInterval', { interval: 50 });
+    await profiler.post('Profiler.start');
+    const checks = Array.from({ length: 20_000 }, () => peer.check().ok);
+    await profiler.post('Profiler.stop');
+    profiler.disconnect();
+    expect(checks.filter((alive) => !alive)).toEqual([]);
+    peer.close();
+    socket.destroy();
   });
 
   test('a reused PID is not the caller: start time differs, even without a pidfd', () => {
