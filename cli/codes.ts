@@ -14,6 +14,7 @@ export const WIRING_CODES = {
   SUPERVISOR_NOT_CONNECTED: 'The supervisor itself could not enter the broker.',
   WORKLOAD_DENIED: 'The issuer refused a process an identity, and gave no code for it.',
   CAUSE_NOT_RECORDED: 'The ledger does not hold the record that a call names as its cause.',
+  RECORD_UNKNOWN: 'The ledger holds no record of the id that evidence is asked for.',
   AGENT_UNKNOWN: 'No agent of the running swarm has this name, or more than one has.',
   ROLLOUT_UNSIGNED: 'An image that CI has not signed is not rolled out.',
   ROLLOUT_OTHER_ROLE: 'An image is rolled out only to agents of its own role.',

@@ -4,8 +4,10 @@ import type { LedgerEntry } from '#custody/ledger/entry.ts';
 import type { RecordId } from '#custody/record.ts';
 import { verifyAncestry } from '#custody/verify.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
+import { mermaidLines } from '../evidence/mermaid.ts';
+import { provJson } from '../evidence/prov.ts';
 import { columns, print, printJson, UserError } from '../output.ts';
-import { ancestryJson, ancestryLines, badHop } from '../story/ancestry.ts';
+import { type AncestryView, ancestryJson, ancestryLines, badHop } from '../story/ancestry.ts';
 import { type SwarmClient, swarmClient } from '../story/client.ts';
 import { ENTRY_KINDS, type EntryKind, entryName, tellEntry } from '../story/entries.ts';
 import { findRecord, lastAction } from '../story/find.ts';
@@ -25,8 +27,10 @@ interface ListOptions extends RunOption {
   readonly limit: number;
   readonly kind?: EntryKind;
 }
+const FORMATS = ['tree', 'json', 'mermaid', 'prov'] as const;
 interface ShowOptions extends RunOption {
   readonly full?: boolean;
+  readonly format: (typeof FORMATS)[number];
 }
 
 const NARROW = 80;
@@ -58,7 +62,12 @@ export function custodyCommand(): Command {
     // Ids may begin with a dash.
     .allowUnknownOption()
     .argument('<record>', "start of a record's id, or 'last': the newest action of an agent")
-    .option('--full', 'every hop, with what was signed')
+    .addOption(
+      new Option('--format <format>', 'mermaid draws it, prov is W3C PROV-JSON')
+        .choices(FORMATS)
+        .default('tree'),
+    )
+    .option('--full', 'in a tree: every hop, with what was signed')
     .option('--run <name>', 'which swarm, when several run')
     .option('--json', 'for programs')
     .action(async (record: string, options: ShowOptions, command: Command) => {
@@ -161,8 +170,17 @@ async function show(client: SwarmClient, given: string, options: ShowOptions): P
   const ancestry = verifyAncestry(records, { bundles, members, root: id });
   if (ancestry === undefined) throw new UserError(`the swarm gave no evidence for ${id}`);
   const view = { ancestry, records };
-  if (options.json === true) printJson(ancestryJson(view));
-  else for (const line of ancestryLines(view, { full: options.full === true })) print(line);
+  draw(view, options);
   const bad = badHop(ancestry);
   if (bad !== undefined) throw new UserError(`not proven: ${bad}`);
+}
+
+function draw(view: AncestryView, { json, format, full = false }: ShowOptions): void {
+  const wanted = json === true ? 'json' : format;
+  if (wanted === 'json') printJson(ancestryJson(view));
+  else if (wanted === 'prov') printJson(provJson(view));
+  else {
+    const lines = wanted === 'mermaid' ? mermaidLines(view) : ancestryLines(view, { full });
+    for (const line of lines) print(line);
+  }
 }

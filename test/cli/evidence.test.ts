@@ -88,6 +88,13 @@ describe('custody show', () => {
     expect(shown.hops[0]?.by).toBe('spiffe://city.example/agent/action/north/action-1');
   });
 
+  test('--format gives it to other tools', async () => {
+    const drawn = await swarmproof('custody', 'show', done.id, '--format', 'mermaid');
+    expect([drawn.code, lines(drawn.out)[0]]).toEqual([0, 'flowchart TD']);
+    const prov = await swarmproof('custody', 'show', done.id, '--format', 'prov');
+    expect(Object.keys(JSON.parse(prov.out).entity)).toHaveLength(5);
+  });
+
   const altered = (
     id: RecordId,
     change: (record: EvidenceRecord) => EvidenceRecord | undefined,
