@@ -69,10 +69,13 @@ export function keepHeads(options: {
     return wanted;
   }
 
-  const timer = setInterval(() => {
+  function look(): void {
     const old = ledger.durable() > 0 && age(heads.newest()) > REFRESH_SECONDS;
     if (heads.behind() > 0 || old) void soon();
-  }, EVERY_MS);
+  }
+  // Who restarts is waited for.
+  look();
+  const timer = setInterval(look, EVERY_MS);
 
   return {
     async prove(id, waitMs) {
