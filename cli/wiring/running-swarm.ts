@@ -8,6 +8,7 @@ import type { Swarm } from '#runtime/swarm-file/resolve.ts';
 import type { Alarms } from './alarms.ts';
 import type { Control } from './controls.ts';
 import type { ServedEvidence } from './evidence-control.ts';
+import type { IssuanceLog } from './issuance-log.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { Observed } from './recorder.ts';
 import type { AgentReplacer } from './rollout.ts';
@@ -62,6 +63,8 @@ export interface RunningSwarm extends Pick<IssuerLink, 'administer'> {
   readonly evidence: ServedEvidence;
   /** How far the log is witnessed, as the witnesses themselves told. */
   witnessed(): { readonly quorum: number; readonly newest?: WitnessedSize | undefined };
+  /** What was issued, as far as the launcher states it in the ledger. */
+  readonly issuances: Pick<IssuanceLog, 'status'>;
   status(): SwarmStatus;
   onEvent(listener: (event: ProcessEvent) => void): () => void;
   /** The rules changed while the swarm runs, or new ones could not be loaded: one line. */

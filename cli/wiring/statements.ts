@@ -54,12 +54,15 @@ export interface Statements {
     /** Statements that the ledger has not confirmed. */
     readonly waiting: number;
     readonly notAttested: number;
+    /** From the issuer's word that something was issued until it stood, of the last ones: ms, ascending. */
+    readonly delays: readonly number[];
   };
   close(): void;
 }
 
 /** Rows are left with the issuer, on its disk, when so many wait for the ledger. */
 const MAX_WAITING = 4096;
+const MEASURED = 512;
 /** The last records of a process that has ended are still on their way to the ledger. */
 const LAST_RECORDS_MS = 5000;
 const NO_ENTRY: ReadonlySet<string> = new Set(['mint', 'join_token']);
@@ -80,7 +83,8 @@ export function createStatements(options: StatementsOptions): Statements {
   const vouched = new Map<string, Vouched>();
   /** Rows that the ledger has not confirmed, ascending. */
   const open = new Set<number>();
-  let [read, acknowledged, notAttested] = [0, 0, 0];
+  let [read, acknowledged, notAttested, heard] = [0, 0, 0, 0];
+  const delays: number[] = [];
   let untold: string[] = [];
   let entries: ReadonlySet<string> = new Set();
   /** Rows were left with the issuer because too much waited for the ledger. */
@@ -117,6 +121,11 @@ export function createStatements(options: StatementsOptions): Statements {
       if (row.not_after < now) vouched.delete(thumbprint);
   }
 
+  function measure(since: number): void {
+    delays.push(clock() - since);
+    if (delays.length > MEASURED) delays.shift();
+  }
+
   function take(seq: number, row: IssuedRow): void {
     if (row.issued_at < began || !options.isMember(row.spiffe_id)) return;
     const holder = lives.vouch(row);
@@ -131,9 +140,13 @@ export function createStatements(options: StatementsOptions): Statements {
     const early = options.bootstrap.has(row.spiffe_id);
     if (early) stands(note);
     open.add(seq);
+    const since = heard;
     entering.enter(note, () => {
       open.delete(seq);
-      if (!early) stands(note);
+      if (!early) {
+        stands(note);
+        measure(since);
+      }
       acknowledge.run();
       if (stalled) look.run();
     });
@@ -198,7 +211,10 @@ export function createStatements(options: StatementsOptions): Statements {
   return {
     standing,
     notes: () => standing.notes(),
-    look: () => look.run(),
+    look: () => {
+      heard = clock();
+      look.run();
+    },
     entriesChanged: () => reconcile.run(),
     state: (statement) => entering.enter(sign(statement)),
     enter: (note, entered) => entering.enter(note, entered),
@@ -208,6 +224,7 @@ export function createStatements(options: StatementsOptions): Statements {
       standing: standing.notes().length,
       waiting: entering.waiting(),
       notAttested,
+      delays: [...delays].sort((a, b) => a - b),
     }),
     close: () => {
       closed = true;

@@ -260,6 +260,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
         trust: () => source.bundles(),
         members: swarm.members.map(({ id }) => id),
       },
+      issuances,
       witnessed: () => ({ quorum: witnesses.pins().quorum, newest: witnesses.newest() }),
       status: () => withDenials(running.status(), issuer.denialOf),
       onEvent: (listener) => running.onEvent(listener),

@@ -2,6 +2,7 @@ import { cpus, loadavg } from 'node:os';
 import { benchBus, type Measure } from './bus.ts';
 import { benchCustody } from './custody.ts';
 import { benchIdentity } from './identity.ts';
+import { benchIssuance } from './issuance.ts';
 import { benchLlmCall } from './llm-call.ts';
 import { benchPolicy } from './policy.ts';
 import { benchRecord } from './record.ts';
@@ -14,6 +15,7 @@ const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   identity: benchIdentity,
   record: benchRecord,
   custody: benchCustody,
+  issuance: benchIssuance,
   policy: benchPolicy,
   services: benchServices,
   'llm-call': benchLlmCall,
