@@ -1,18 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLink } from '#bus/client/link.ts';
 import { createStreamStorage } from '#bus/ledger-storage.ts';
 import { LEDGER_ENTRIES } from '#bus/subjects.ts';
 import { createEntering } from '#cli/wiring/entering.ts';
-import { buildImages } from '#cli/wiring/images.ts';
-import { startSwarm } from '#cli/wiring/swarm.ts';
 import { createLedger } from '#custody/ledger/ledger.ts';
 import { createStandingBook } from '#custody/log/standing.ts';
 import { openStatement, signStatement } from '#custody/log/statement.ts';
 import { noteSigner } from '#test/custody/log/support.ts';
 import { MEMBERS, startSwarm as startBus } from '#test/support/swarm.ts';
-import { natsServer } from '#test/tools.ts';
+import { ACTION, ANALYZER, folder, start, swarmFile } from '#test/swarm/city.ts';
 import type { Measure } from './bus.ts';
 
 const CONNECTIONS = 200;
@@ -96,36 +92,12 @@ async function connections(): Promise<Measure[]> {
 
 /** Real processes: from the issuer's word until every judge is told. */
 async function renewals(): Promise<Measure[]> {
-  await buildImages(() => {});
-  const folder = mkdtempSync(join(tmpdir(), 'swarmproof-bench-'));
-  const file = join(folder, 'swarm.yaml');
+  const place = folder();
   const source = { kind: 'simulated', rows: 10 };
-  const names = Array.from({ length: 8 }, (_, index) => `cam-${index + 1}`);
-  const agents = names.map((name) => ({ role: 'sensor', name, district: 'north', source }));
-  const analyzer = { role: 'analyzer', name: 'analyzer-1', district: 'north' };
-  const content = {
-    apiVersion: 'swarmproof/v1',
-    name: 'bench',
-    trustDomain: 'city.example',
-    svidTtl: '10s',
-    roles: {
-      sensor: { publish: ['reading'] },
-      analyzer: { consume: ['reading'], publish: ['finding'] },
-      action: { consume: ['finding'] },
-    },
-    agents: [...agents, analyzer, { ...analyzer, role: 'action', name: 'action-1' }],
-    services: {},
-    tools: {},
-  };
-  writeFileSync(file, JSON.stringify(content));
-  const running = await startSwarm({
-    file,
-    inputs: [],
-    runPath: join(folder, 'run'),
-    runId: 'bench',
-    natsServer: natsServer(),
-    opa: undefined,
-  });
+  const sensors = Array.from({ length: 8 }, (_, index) => `cam-${index + 1}`);
+  const agents = sensors.map((name) => ({ role: 'sensor', name, source }));
+  const file = swarmFile(place.path, [...agents, ANALYZER, ACTION], { svidTtl: '10s' });
+  const running = await start({ file, runPath: join(place.path, 'run') });
   try {
     const before = running.issuances.status().delays.length;
     await new Promise((resolve) => setTimeout(resolve, RENEWALS_MS));
@@ -137,7 +109,7 @@ async function renewals(): Promise<Measure[]> {
     ];
   } finally {
     await running.stop();
-    rmSync(folder, { recursive: true, force: true });
+    place.remove();
   }
 }
 
