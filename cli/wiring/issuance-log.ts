@@ -11,7 +11,7 @@ import { platformMember, type Swarm } from '#runtime/swarm-file/resolve.ts';
 import { WITNESS_NAMES } from '#runtime/witness/names.ts';
 import { bootstrapIds } from './bootstrap.ts';
 import { createLives, type IssuedRow } from './lives.ts';
-import { createStatements, type Statements } from './statements.ts';
+import { createStatements, type Statements, type StatementsOptions } from './statements.ts';
 import { createTrustStatements } from './trust-statements.ts';
 
 export interface IssuanceLogOptions {
@@ -19,7 +19,7 @@ export interface IssuanceLogOptions {
   readonly issuer: IssuerLink;
   readonly attester: NoteSigner;
   readonly ciKey: { readonly keyId: string; readonly publicKey: KeyObject };
-  readonly alarm: (code: 'ISSUANCE_NOT_ATTESTED', detail: string) => void;
+  readonly alarm: StatementsOptions['alarm'];
   readonly onRevoked?: (row: IssuedRow) => void;
   /** Milliseconds. */
   readonly clock: () => number;

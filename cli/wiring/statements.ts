@@ -25,7 +25,8 @@ export interface StatementsOptions {
   readonly toLedger: (note: string) => void;
   /** To all who judge certificates: statements that stand from now on. */
   readonly toJudges: (notes: readonly string[]) => void;
-  readonly alarm: (code: 'ISSUANCE_NOT_ATTESTED', detail: string) => void;
+  /** `id`: whose identity the certificate claims. */
+  readonly alarm: (code: 'ISSUANCE_NOT_ATTESTED', detail: string, id: string) => void;
   /** A certificate was revoked: gates and doors have been told. */
   readonly onRevoked?: (row: IssuedRow) => void;
   /** Milliseconds. */
@@ -133,7 +134,7 @@ export function createStatements(options: StatementsOptions): Statements {
     if (!holder.ok || note === undefined) {
       notAttested += 1;
       const detail = holder.ok ? `row ${seq} of the issuer's log cannot be stated` : holder.detail;
-      options.alarm('ISSUANCE_NOT_ATTESTED', detail);
+      options.alarm('ISSUANCE_NOT_ATTESTED', detail, row.spiffe_id);
       return;
     }
     vouched.set(row.thumbprint, { row, holder: holder.value, revoked: false });

@@ -83,7 +83,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       issuer,
       attester: custodyKeys.attester,
       ciKey: images.ciKey,
-      alarm: (code, detail) => alarms.raise(code, detail),
+      alarm: (code, detail, id) => alarms.raise(code, detail, tokens.get(id)),
       onRevoked: ({ thumbprint }) => cut(thumbprint),
       clock: Date.now,
     });
