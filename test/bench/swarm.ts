@@ -22,7 +22,7 @@ function variant(folder: string, source: string): string {
   return file;
 }
 
-async function withSwarm<T>(
+export async function withSwarm<T>(
   source: string,
   use: (running: RunningSwarm, startMs: number) => Promise<T>,
 ): Promise<T> {
@@ -44,7 +44,7 @@ async function withSwarm<T>(
   }
 }
 
-const percentile = (sorted: readonly number[], share: number): number =>
+export const percentile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 
 /** From the ledger's clock: an action's entry less the entry of the reading it goes back to. */
