@@ -1,7 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import {
-  type Assembled,
   assembleAction,
   assembleRange,
   continueRange,
@@ -9,7 +8,7 @@ import {
 } from '#custody/evidence/assemble.ts';
 import { formatEvidenceLine } from '#custody/evidence/format.ts';
 import { formatTrust, type Trust } from '#custody/evidence/trust.ts';
-import { evidenceParts } from '#custody/evidence/write.ts';
+import { type EvidenceSource, evidenceParts } from '#custody/evidence/write.ts';
 import type { LedgerQueries } from '#custody/ledger/queries.ts';
 import { parseVerifierKey } from '#custody/log/keys.ts';
 import type { MerkleTree } from '#custody/log/merkle.ts';
@@ -38,8 +37,8 @@ export interface ServedEvidence {
 
 const MAX_WAIT_MS = 60_000;
 const LOOK_EVERY_MS = 100;
-/** Entries in one answer: some megabytes. */
-const PAGE = 1000;
+/** Entries in one answer: the supervisor has more to do than to hash. */
+const PAGE = 250;
 
 const withhold = z.boolean().default(false);
 const actionArgs = z.strictObject({
@@ -65,7 +64,7 @@ export function evidenceVerbs(served: ServedEvidence) {
     checkpoints: served.ledger.checkpoints(),
   });
 
-  function send(source: Assembled, part: (line: unknown) => void): number {
+  function send(source: EvidenceSource, part: (line: unknown) => void): number {
     let after = source.after ?? 0;
     for (const one of evidenceParts(source)) {
       if (one.kind === 'entry' && one.entry.size > 0) after = one.entry.size;
@@ -92,15 +91,20 @@ export function evidenceVerbs(served: ServedEvidence) {
     /** One page of a range; the answer says where the next one begins, if there is one. */
     'evidence-range': async (args, part) => {
       const { from, withhold, next } = rangeArgs.parse(args);
-      const whole =
-        next === undefined
-          ? assembleRange(copy(), from, () => withhold)
-          : continueRange(copy(), next, () => withhold);
+      if (next !== undefined) {
+        const { to } = next;
+        const after = send(
+          continueRange(copy(), next, PAGE, () => withhold),
+          part,
+        );
+        const reached = Math.min(to, next.from + PAGE);
+        return accept({ to, ...(reached < to && { next: { from: reached, to, after } }) });
+      }
+      const whole = assembleRange(copy(), from, () => withhold);
       const to = whole.needed;
-      const begin = next?.from ?? from;
       const entries = [...whole.entries].slice(0, PAGE);
       const after = send({ ...whole, entries }, part);
-      const reached = begin + entries.length;
+      const reached = from + entries.length;
       return accept({ to, ...(reached < to && { next: { from: reached, to, after } }) });
     },
     pins: async () => accept({ trust: formatTrust(trustOf(served)) }),

@@ -68,17 +68,23 @@ export function assembleRange(
   return { ...source, header: { origin: copy.origin, range: { from, to } }, entries, needed: to };
 }
 
-/** The entries of a range from a place on, where parts before them have been written. */
+/** At most so many entries of a range from a place on, where parts before them have been written. */
 export function continueRange(
-  copy: LedgerCopy,
+  { tree, checkpoints, entries, origin }: LedgerCopy,
   next: { readonly from: number; readonly to: number; readonly after: number },
+  limit: number,
   withhold: EvidenceSource['withhold'] = () => false,
-): Assembled {
-  const all = copy.entries.list(ALL);
+): EvidenceSource {
   const { from, to, after } = next;
-  const header = { origin: copy.origin };
-  const entries = all.slice(from, to);
-  return { ...sourceOf(copy, all, withhold), header, entries, needed: to, after };
+  return {
+    header: { origin },
+    entries: entries.list({ since: from, limit: Math.min(limit, Math.max(0, to - from)) }),
+    tree,
+    checkpoints,
+    chainOf: (thumbprint) => entries.chain(thumbprint),
+    withhold,
+    after,
+  };
 }
 
 function sourceOf(

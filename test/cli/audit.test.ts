@@ -96,6 +96,11 @@ const isOf = (part: EvidencePart, record: SignedRecord): boolean =>
   part.kind === 'entry' && part.entry.id === record.id;
 const without = (...records: readonly SignedRecord[]) =>
   parts.filter((part) => !records.some((record) => isOf(part, record)));
+function isAck(part: EvidencePart): boolean {
+  if (part.kind !== 'entry' || !('jws' in part.entry.leaf)) return false;
+  const record = parseRecord(part.entry.leaf.jws);
+  return record.ok && record.value.claims.knd === 'ack';
+}
 function bookOf(some: readonly EvidencePart[]) {
   const book = createAuditBook();
   for (const part of some) book.add(part);
@@ -118,11 +123,7 @@ describe('what an audit finds in a ledger', () => {
   });
 
   test('a message that nobody acknowledged, once there was time for it', () => {
-    const silent = parts.filter((part) => {
-      const record =
-        part.kind === 'entry' && 'jws' in part.entry.leaf && parseRecord(part.entry.leaf.jws);
-      return !record || !record.ok || record.value.claims.knd !== 'ack';
-    });
+    const silent = parts.filter((part) => !isAck(part));
     expect(foundIn(silent)).toEqual([
       ['AUDIT_NOT_ACKNOWLEDGED', read.id],
       ['AUDIT_NOT_ACKNOWLEDGED', second.id],
