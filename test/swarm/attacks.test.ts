@@ -77,7 +77,8 @@ async function twinPasses(): Promise<void> {
   const receivers = audience?.receivers ?? [];
   const id = await bus.send({ kind: 'reading', audience: receivers, payload, recordKind: 'root' });
   await bus.flush();
-  expect(running.ledger.get(id)?.by).toBe(sensor.self.id);
+  const entry = await running.ledger.entry((one) => isRecord(one, id));
+  expect(entry).toMatchObject({ by: sensor.self.id });
 }
 
 async function brokerRefuses(nats: NatsConnection, subject: string, reply?: string): Promise<void> {
