@@ -53,6 +53,8 @@ const DRAIN_MS = 3000;
 const MAX_TOLD = 100;
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5000;
+/** Readings that wait for the bus, of a source without a pace: what is sent together is signed once. */
+const AHEAD = 64;
 
 /** `started` resolves when its calls have a place, `done` when all is finished. */
 interface Running {
@@ -183,6 +185,7 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
 
   async function pump(source: Source): Promise<void> {
     let first = true;
+    const ahead: Promise<void>[] = [];
     try {
       for await (const item of source.items) {
         if (!first && source.intervalMs > 0) {
@@ -190,13 +193,15 @@ export function startLoop<State>(options: LoopOptions<State>): Loop {
         }
         first = false;
         if (stopping.signal.aborted) break;
-        // The bus takes a reading when it has room: until then nothing more is read.
-        await dispatch({ kind: 'input', source: source.name, item }).done;
+        ahead.push(dispatch({ kind: 'input', source: source.name, item }).done);
+        // The bus takes a reading when it has room: until then no more than these are read.
+        if (ahead.length >= (source.intervalMs > 0 ? 1 : AHEAD)) await ahead.shift();
       }
     } catch (error) {
       const detail = messageOf(error);
       await dispatch({ kind: 'input', source: source.name, item: { kind: 'broken', detail } }).done;
     } finally {
+      await Promise.all(ahead);
       await source.close().catch(() => undefined);
     }
   }

@@ -13,6 +13,8 @@ interface Progress {
   /** `rsq` → when it was rejected. Repeated for a while: an acknowledgement can be lost. */
   readonly rejected: Map<number, number>;
   dirty: boolean;
+  /** Since the last acknowledgement. */
+  fresh: number;
 }
 
 /** Collects what was received and tells each sender a few times a second, cumulatively. */
@@ -31,6 +33,8 @@ export interface Acknowledger {
 
 const REPEAT_REJECTED_MS = 40_000;
 const MAX_REJECTED = 512;
+/** Messages of one sender after which it is told at once. */
+const ACK_AFTER = 128;
 /** Of a session met in the middle only this many earlier ones can still be outstanding. */
 const MAX_GAP = 256;
 const MAX_SESSIONS = 1024;
@@ -54,7 +58,14 @@ export function createAcknowledger(options: {
     if (known !== undefined) return known;
     const oldest = sessions.size >= MAX_SESSIONS ? sessions.keys().next() : undefined;
     if (oldest?.done === false) sessions.delete(oldest.value);
-    const made = { sender, sid: claims.sid, through: 0, rejected: new Map(), dirty: false };
+    const made = {
+      sender,
+      sid: claims.sid,
+      through: 0,
+      rejected: new Map(),
+      dirty: false,
+      fresh: 0,
+    };
     sessions.set(key, made);
     return made;
   }
@@ -66,6 +77,12 @@ export function createAcknowledger(options: {
     }
     progress.through = Math.max(progress.through, rsq);
     progress.dirty = true;
+    progress.fresh += 1;
+  }
+
+  /** Sooner than the clock says: a fast sender has places for twice as many. */
+  function publishEarly(progress: Progress): void {
+    if (progress.fresh >= ACK_AFTER && link.connected()) publish(progress);
   }
 
   function publish(progress: Progress): void {
@@ -89,6 +106,7 @@ export function createAcknowledger(options: {
       void options.submit(record, payload).catch(() => undefined);
     };
     progress.dirty = false;
+    progress.fresh = 0;
     void options.signing.soon(draft, use).catch(() => {
       // No SVID now: it is told with the next one.
       progress.dirty = true;
@@ -100,11 +118,13 @@ export function createAcknowledger(options: {
       const progress = progressOf(sender, claims);
       advance(progress, claims.rsq, gap);
       progress.rejected.delete(claims.rsq);
+      publishEarly(progress);
     },
     rejected(sender, claims, gap) {
       const progress = progressOf(sender, claims);
       advance(progress, claims.rsq, gap);
       progress.rejected.set(claims.rsq, clock());
+      publishEarly(progress);
     },
     repeated(claims) {
       const progress = sessions.get(sessionKey(claims));
