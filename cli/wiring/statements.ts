@@ -55,7 +55,7 @@ export interface Statements {
     /** Statements that the ledger has not confirmed. */
     readonly waiting: number;
     readonly notAttested: number;
-    /** From the issuer's word that something was issued until it stood, of the last ones: ms, ascending. */
+    /** From the issuer's word that something was issued until it stood, of the last ones, oldest first; ms. */
     readonly delays: readonly number[];
   };
   close(): void;
@@ -225,7 +225,7 @@ export function createStatements(options: StatementsOptions): Statements {
       standing: standing.notes().length,
       waiting: entering.waiting(),
       notAttested,
-      delays: [...delays].sort((a, b) => a - b),
+      delays: [...delays],
     }),
     close: () => {
       closed = true;

@@ -99,13 +99,14 @@ async function renewals(): Promise<Measure[]> {
   const file = swarmFile(place.path, [...agents, ANALYZER, ACTION], { svidTtl: '10s' });
   const running = await start({ file, runPath: join(place.path, 'run') });
   try {
+    // Those at the start waited for the ledger itself to start.
     const before = running.issuances.status().delays.length;
     await new Promise((resolve) => setTimeout(resolve, RENEWALS_MS));
-    const { delays } = running.issuances.status();
+    const delays = running.issuances.status().delays.slice(before);
     return [
       { name: 'issued to standing in a swarm, p50', value: percentile(delays, 0.5), unit: 'ms' },
       { name: 'issued to standing in a swarm, p99', value: percentile(delays, 0.99), unit: 'ms' },
-      { name: 'of so many issuances', value: delays.length - before, unit: '' },
+      { name: 'of so many issuances', value: delays.length, unit: '' },
     ];
   } finally {
     await running.stop();
