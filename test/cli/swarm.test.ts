@@ -100,16 +100,18 @@ test('status shows each process with its identity, and what the ledger holds, at
     /^cam-1 +ready +\d+ +\/agent\/sensor\/north\/cam-1 +0 +[0-9a-f]{6} +\d+s +\d+$/m,
   );
   expect(out).toMatch(/^ledger: \d+ readings recorded, \d+ messages acknowledged,$/m);
+  expect(out).toMatch(/^alarms: none$/m);
   if (process.platform === 'linux') {
     const found =
       process.geteuid?.() === 0
-        ? /^each of 12 processes has a uid of its own$/m
-        : /^uid \d+ is shared by 12 processes/m;
+        ? /^each of 15 processes has a uid of its own$/m
+        : /^uid \d+ is shared by 15 processes/m;
     expect(out).toMatch(found);
   }
   const json = JSON.parse((await swarmproof('status', '--json')).out) as StatusView;
-  expect(json.processes).toHaveLength(12);
+  expect(json.processes).toHaveLength(15);
   expect(json.counts).toMatchObject({ acts: 1 });
+  expect(json.alarms).toEqual([]);
   expect(json.counts.denials).toBeGreaterThan(0);
 });
 
