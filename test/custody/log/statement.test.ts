@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalText } from '#custody/canonical.ts';
 import { formatNote } from '#custody/log/note.ts';
@@ -91,6 +92,34 @@ describe.each(KINDS)('a statement of kind %s', (kind) => {
     const thief = noteSigner('city.example/attester', 'note', 'thief');
     expect(open(signStatement(STATEMENTS[kind], [thief]))).toMatchObject({ code: 'NOTE_UNSIGNED' });
   });
+});
+
+test('any character that is changed, dropped or doubled makes it a statement of nobody', () => {
+  const note = signStatement(STATEMENTS.issuance, [attester]);
+  for (let at = 0; at < note.length; at += 1) {
+    const [before, here, after] = [note.slice(0, at), note[at] ?? '', note.slice(at + 1)];
+    for (const other of [
+      '',
+      `${here}${here}`,
+      here === 'A' ? 'B' : 'A',
+      '\n',
+      '\u0000',
+      '\ud800',
+    ]) {
+      if (other === here) continue;
+      expect([at, other, open(`${before}${other}${after}`).ok]).toEqual([at, other, false]);
+    }
+  }
+});
+
+test('no text is read with an exception', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (text) => {
+      expect(open(text).ok).toBe(false);
+      expect(open(`custody-statement/v1\nissuance\n${text}\n\n— a b\n`).ok).toBe(false);
+      expect(statementKind(text)).toBeUndefined();
+    }),
+  );
 });
 
 test('a kind that is not known here is malformed, also one that every object has', () => {
