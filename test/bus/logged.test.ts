@@ -91,6 +91,34 @@ describe('the gate', () => {
     expect(swarm.decisions.slice(before)).toMatchObject([{ ok: true }]);
   });
 
+  test('lets honest members in while many wait who will never be stated', async () => {
+    const rogues = await Promise.all(
+      Array.from({ length: 20 }, () => swarm.source(MEMBERS.camera)),
+    );
+    const before = swarm.decisions.length;
+    let left = rogues.length;
+    const allWait = new Promise<void>((resolve) => {
+      waited = () => {
+        left -= 1;
+        if (left === 0) resolve();
+      };
+    });
+    const refused = rogues.map((source) => expect(attempt(source)).rejects.toThrow());
+    const honest = await swarm.source(MEMBERS.camera2);
+    book.add([statementOf(honest.svid())]);
+    await allWait;
+    await (await attempt(honest)).close();
+    const late = await swarm.source(MEMBERS.camera2);
+    const link = attempt(late);
+    book.add([statementOf(late.svid())]);
+    await (await link).close();
+    await Promise.all(refused);
+    // Each of the two honest ones had a single attempt.
+    const decisions = swarm.decisions.slice(before);
+    expect(decisions.filter(({ ok }) => ok)).toHaveLength(2);
+    expect(decisions.filter(({ ok }) => !ok)).toHaveLength(rogues.length);
+  });
+
   test('does not take a statement for another identity', async () => {
     const source = await swarm.source(MEMBERS.camera);
     book.add([statementOf({ ...source.svid(), id: MEMBERS.camera2.id })]);
