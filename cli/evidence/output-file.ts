@@ -42,6 +42,9 @@ function refusal(path: string, error: unknown): UserError {
   return new UserError(`${path}: ${WHY[code] ?? `cannot be written (${code})`}`);
 }
 
+/** Ctrl-C in the middle leaves nothing behind. */
+const INTERRUPTIONS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** What evidence says may be for few eyes; who passes it on decides about others. */
 const MODE = 0o600;
 
@@ -75,12 +78,21 @@ function direct(path: string): OutputFile {
 function whole(path: string, aside: string, force: boolean): OutputFile {
   const fd = attempt(path, () => openSync(aside, 'wx', MODE));
   let open = true;
+  const interrupted = (signal: NodeJS.Signals): void => {
+    abandon();
+    process.kill(process.pid, signal);
+  };
+  const finish = (): void => {
+    open = false;
+    for (const signal of INTERRUPTIONS) process.off(signal, interrupted);
+    closeSync(fd);
+  };
   const abandon = (): void => {
     if (!open) return;
-    open = false;
-    closeSync(fd);
+    finish();
     unlinkSync(aside);
   };
+  for (const signal of INTERRUPTIONS) process.on(signal, interrupted);
   const guarded = (work: () => void): void => {
     try {
       work();
@@ -96,8 +108,7 @@ function whole(path: string, aside: string, force: boolean): OutputFile {
         fsyncSync(fd);
         if (force) renameSync(aside, path);
         else giveName(aside, path);
-        open = false;
-        closeSync(fd);
+        finish();
       }),
     abandon,
   };

@@ -286,6 +286,20 @@ describe('an audit', () => {
     }
   });
 
+  test('finds a certificate that was used and not entered as issued, by any count', async () => {
+    const { thumbprint } = city.swarm.svid('action');
+    const unissued = parts.filter(
+      (part) =>
+        part.kind !== 'entry' ||
+        part.entry.leaf.type !== 'statement' ||
+        !part.entry.leaf.note.includes(thumbprint),
+    );
+    const report = await auditOf(unissued, '');
+    expect(report.clean).toBe(false);
+    const codes = report.verdict.faults.map(({ code }) => code);
+    expect(new Set(codes)).toEqual(new Set(['EVIDENCE_GAP', 'EVIDENCE_ISSUANCE_MISSING']));
+  });
+
   test('without traces judges the ledger alone, and says so', async () => {
     const report = await auditOf(parts, '');
     expect(report.findings.map(({ code }) => code)).not.toContain('AUDIT_SPAN_MISSING');

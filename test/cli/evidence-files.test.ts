@@ -1,4 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   copyFileSync,
   existsSync,
@@ -10,11 +11,11 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CHECKOUT } from '#cli/wiring/checkout.ts';
 import type { SignedRecord } from '#custody/record.ts';
 import { ALLOWED, serveCity } from './city.ts';
-import { CONTROLS, folder, lines, run } from './support.ts';
+import { CONTROLS, folder, lines, run, start } from './support.ts';
 import { createWitnessedCity, type WitnessedCity } from './witnessed-city.ts';
 
 const ESC = '\u001b';
@@ -120,6 +121,16 @@ describe('custody export', () => {
     const judged = await custody('verify', at('early.json'), '--trust', at('trust.json'));
     expect(judged.code).toBe(3);
     expect(judged.out).toContain('EVIDENCE_CHECKPOINT_MISSING');
+  });
+
+  test('ended in the middle, leaves nothing behind', async () => {
+    const late = await city.reading();
+    const exporting = start(place.path, ['custody', 'export', late.id, '-o', at('ended.json')]);
+    const hidden = () => readdirSync(work.path).filter((name) => name.includes('ended.json'));
+    await vi.waitUntil(() => hidden().length > 0, { timeout: 30_000 });
+    exporting.kill('SIGINT');
+    const [code, signal] = await once(exporting, 'close');
+    expect([code, signal, hidden()]).toEqual([null, 'SIGINT', []]);
   });
 
   test('waits for the witnesses of the action', async () => {

@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { custodyCommand } from '#cli/commands/custody.ts';
 import { mermaidLines } from '#cli/evidence/mermaid.ts';
 import { provJson } from '#cli/evidence/prov.ts';
 import type { AncestryView } from '#cli/story/ancestry.ts';
+import { CHECKOUT } from '#cli/wiring/checkout.ts';
 import { verifyAncestry } from '#custody/verify.ts';
 import { IDS } from '#test/custody/support.ts';
 import { createCity } from './city.ts';
@@ -85,4 +89,23 @@ describe('an ancestry for other tools', () => {
     const names = Object.keys({ ...prov.entity, ...prov.activity, ...prov.agent });
     for (const name of names) expect(Object.keys(prov.prefix)).toContain(name.split(':')[0]);
   });
+});
+
+describe('the pages about custody', () => {
+  const shown = ['docs/evidence.md', 'docs/custody.md']
+    .flatMap((page) => [
+      ...readFileSync(join(CHECKOUT, page), 'utf8').matchAll(/swarmproof (custody [^\n`#)]+)/g),
+    ])
+    .map(([, line = '']) => line.trim().split(/\s+/).slice(1));
+
+  test.each(shown.map((words) => [words.join(' '), words] as const))(
+    '%s: can be called so',
+    (_line, words) => {
+      const [verb, ...rest] = words;
+      const command = custodyCommand().commands.find((one) => one.name() === verb);
+      expect(command, verb).toBeDefined();
+      const known = command?.options.flatMap(({ short, long }) => [short, long]);
+      for (const flag of rest.filter((word) => word.startsWith('-'))) expect(known).toContain(flag);
+    },
+  );
 });

@@ -153,6 +153,8 @@ describe('custody show', () => {
     [['custody', 'show', '-Abc'], /no record starts with -Abc/],
     [['custody', 'list', '--kind', 'revoke'], /holds nothing of kind revoke/],
     [['why', '@99999'], /no entry @99999/],
+    [['custody', 'export', 'last', '-o', '/tmp/none.json'], /keeps no witnessed ledger/],
+    [['custody', 'trust'], /keeps no witnessed ledger/],
   ])('%s: one line says what is wrong', async (args, why) => {
     const { code, out, err } = await swarmproof(...args);
     expect([code, out]).toEqual([1, '']);
