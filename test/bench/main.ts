@@ -42,4 +42,6 @@ for (const [part, run] of Object.entries(PARTS)) {
     const digits = value >= 100 ? 0 : value >= 1 ? 1 : 3;
     process.stdout.write(`  ${name.padEnd(62)} ${value.toFixed(digits).padStart(9)} ${unit}\n`);
   }
+  // What else the machine did meanwhile is part of the figures.
+  process.stdout.write(`  load ${loadavg()[0]?.toFixed(1)}\n`);
 }
