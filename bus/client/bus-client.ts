@@ -177,6 +177,7 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       return sender.send({ ...draft, causes: own.join(draft.causes ?? []) });
     },
     async flush() {
+      signing.flush();
       await sender.flush();
       await submitter.flush();
     },

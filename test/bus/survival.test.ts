@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { BusAlarm } from '#bus/client/alarms.ts';
 import { MEMBERS, startSwarm, type TestLedger, type TestSwarm } from '#test/support/swarm.ts';
 
 let swarm: TestSwarm;
@@ -25,9 +26,11 @@ function idOf(payload: Uint8Array): string {
 
 describe('delivery', () => {
   test('rotations under load lose nothing, double nothing, reorder nothing and alarm nobody', async () => {
-    const analyzer = await swarm.client(MEMBERS.analyzer);
-    const camera = await swarm.client(MEMBERS.camera);
-    const llm = await swarm.client(MEMBERS.llm);
+    const alarms: BusAlarm[] = [];
+    const watched = { onAlarm: (alarm: BusAlarm) => void alarms.push(alarm) };
+    const analyzer = await swarm.client(MEMBERS.analyzer, watched);
+    const camera = await swarm.client(MEMBERS.camera, watched);
+    const llm = await swarm.client(MEMBERS.llm, watched);
     const got: number[] = [];
     analyzer.client.consume({
       kind: 'reading',
@@ -75,6 +78,7 @@ describe('delivery', () => {
       expect(client.status().link.thumbprint).toBe(source.svid().thumbprint);
     }
     expect(camera.client.status().sent.again).toBe(0);
+    expect(alarms).toEqual([]);
     for (const { client } of [camera, analyzer, llm]) await client.close();
   }, 60_000);
 
