@@ -4,15 +4,15 @@ import { audienceIncludes } from './record/audience.ts';
 import { SKEW_SECONDS } from './record/check.ts';
 import type { RecordClaims } from './record.ts';
 
+/** What of a record decides about its place among causes. */
+type Facts = Pick<RecordClaims, 'iss' | 'aud' | 'iat'>;
+
 /**
  * May `child` name `parent` as its cause? It must precede (two clocks, so with skew), and the
  * child's sender must have made it or have been addressed by it: what one was never sent, one
  * cannot have acted upon.
  */
-export function checkParent(
-  child: RecordClaims,
-  parent: RecordClaims,
-): Outcome<void, LedgerOnlyCode> {
+export function checkParent(child: Facts, parent: Facts): Outcome<void, LedgerOnlyCode> {
   if (parent.iat > child.iat + SKEW_SECONDS) {
     return refuse('LEDGER_PARENT_LATER', 'a cause was issued after its effect');
   }

@@ -1,4 +1,5 @@
 import type { Outcome } from '#identity/outcome.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { checkParent } from '../parents.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
 import type { Ancestry, Hop, HopVerdict } from '../verify.ts';
@@ -7,21 +8,33 @@ import type { IssuedRecord } from './issuances.ts';
 import type { Judged } from './judge.ts';
 import { type Fault, type FaultCode, verdictOf } from './verdict.ts';
 
-/** What is kept of a record: what its effects are compared with, and no payload. */
+/** What many records of a session have in common, once in memory for all of them. */
+interface Common {
+  readonly iss: SpiffeId;
+  readonly aud: readonly string[];
+  readonly thumbprint: string;
+}
+
+/** What is kept of every record, however many there are: what its effects are compared with. */
 interface Kept {
   readonly index: number;
-  readonly thumbprint: string;
-  /** Of the claims only what is asked for later; equal lists and names are one in memory. */
-  readonly claims: Pick<RecordClaims, 'iss' | 'aud' | 'iat' | 'par'> | undefined;
-  /** Everything it says, for the first thousands: whoever shows a tree wants it. */
-  readonly full: RecordClaims | undefined;
+  /** Absent where the text is another one than its id names: then it says nothing. */
+  readonly common: Common | undefined;
+  readonly iat: number;
   readonly withheld: boolean;
-  readonly witnessed: number | undefined;
   fault: Fault | undefined;
 }
 
+/** What an action's causes are walked and shown by. */
+interface Shown {
+  readonly par: readonly RecordId[];
+  /** Everything it says, for the first thousands. */
+  readonly full: RecordClaims | undefined;
+  readonly witnessed: number | undefined;
+}
+
 export interface HowKept {
-  /** What an action's causes are walked and shown by is kept as well. */
+  /** Whether an action's causes will be walked and shown. */
   readonly ancestry: boolean;
   /** Trusted time of the checkpoint that holds it, seconds. */
   readonly witnessed: number | undefined;
@@ -47,28 +60,19 @@ const MAX_FULL = 10_000;
 /** The records of a file and how they hang together, in any order in which causes come. */
 export function createRecords(): Records {
   const kept = new Map<RecordId, Kept>();
+  const details = new Map<RecordId, Shown>();
   /** A cause that has not come yet → those that name it. */
   const waiting = new Map<RecordId, RecordId[]>();
-  /** `iss sid` → sequence number → the record that had it first. */
-  const sequences = new Map<string, Map<number, RecordId>>();
+  /** `iss sid` → by sequence number, the record that had it first; numbers mostly have no holes. */
+  const sequences = new Map<string, RecordId[]>();
   const faults: Fault[] = [];
-  const names = new Map<string, string>();
-  const lists = new Map<string, readonly string[]>();
+  const commons = new Map<string, Common>();
 
-  /** One string in memory for all that are equal. */
-  function same<T extends string>(text: T): T {
-    const known = names.get(text);
-    if (known !== undefined) return known as T;
-    names.set(text, text);
-    return text;
-  }
-
-  function sameList(list: readonly string[]): readonly string[] {
-    const key = list.join(' ');
-    const known = lists.get(key);
-    if (known !== undefined) return known;
-    lists.set(key, list);
-    return list;
+  function commonOf({ iss, aud }: RecordClaims, thumbprint: string): Common {
+    const key = `${thumbprint} ${iss} ${aud.join(' ')}`;
+    const known = commons.get(key) ?? { iss, aud, thumbprint };
+    commons.set(key, known);
+    return known;
   }
 
   function spoil(id: RecordId, { code, detail }: Pick<Fault, 'code' | 'detail'>): void {
@@ -76,30 +80,33 @@ export function createRecords(): Records {
     if (record !== undefined) record.fault ??= { code, detail, index: record.index, id };
   }
 
+  function claimsOf(id: RecordId): Pick<RecordClaims, 'iss' | 'aud' | 'iat'> | undefined {
+    const record = kept.get(id);
+    return record?.common && { ...record.common, iat: record.iat };
+  }
+
   /** A false cause is the fault of the record that names it. */
   function checkCause(child: RecordId, parent: RecordId): void {
-    const [effect, cause] = [kept.get(child)?.claims, kept.get(parent)?.claims];
+    const [effect, cause] = [claimsOf(child), claimsOf(parent)];
     if (effect === undefined || cause === undefined) return;
-    const verdict = checkParent(effect as RecordClaims, cause as RecordClaims);
+    const verdict = checkParent(effect, cause);
     if (!verdict.ok) spoil(child, verdict);
   }
 
   function checkSequence(id: RecordId, { iss, sid, seq }: RecordClaims): void {
     const session = `${iss} ${sid}`;
-    const seen = sequences.get(session) ?? new Map<number, RecordId>();
+    const seen = sequences.get(session) ?? [];
     sequences.set(session, seen);
-    const other = seen.get(seq);
-    if (other === undefined) seen.set(seq, id);
-    else
-      spoil(id, {
-        code: 'LEDGER_EQUIVOCATION',
-        detail: `${iss} signed ${seq} twice, first in ${other}`,
-      });
+    const other = seen[seq];
+    if (other === undefined) seen[seq] = id;
+    else {
+      const detail = `${iss} signed ${seq} twice, first in ${other}`;
+      spoil(id, { code: 'LEDGER_EQUIVOCATION', detail });
+    }
   }
 
   function add(entry: EvidenceEntry, { record, verdict }: Judged, how: HowKept): void {
     const { id, leaf } = entry;
-    const { ancestry, witnessed } = how;
     if (id === undefined) return;
     if (kept.has(id)) {
       const detail = `the record of entry ${leaf.index} stands in another one too`;
@@ -110,18 +117,15 @@ export function createRecords(): Records {
     const claims = record?.id === id ? record.claims : undefined;
     kept.set(id, {
       index: leaf.index,
-      thumbprint: same(record?.thumbprint ?? ''),
-      claims: claims && {
-        iss: same(claims.iss),
-        aud: sameList(claims.aud),
-        iat: claims.iat,
-        par: ancestry ? claims.par : [],
-      },
-      full: ancestry && kept.size < MAX_FULL ? claims : undefined,
+      common: claims && commonOf(claims, record?.thumbprint ?? ''),
+      iat: claims?.iat ?? 0,
       withheld: entry.opened === undefined,
-      witnessed,
       fault: undefined,
     });
+    if (how.ancestry) {
+      const full = details.size < MAX_FULL ? claims : undefined;
+      details.set(id, { par: claims?.par ?? [], full, witnessed: how.witnessed });
+    }
     if (!verdict.ok) spoil(id, verdict);
     // Whether two records have one number is asked of genuine ones only: a forger could frame.
     else if (claims !== undefined) checkSequence(id, claims);
@@ -146,7 +150,8 @@ export function createRecords(): Records {
       const reason = 'the record is missing';
       return { id, verdict: 'unverifiable', code: 'EVIDENCE_RECORD_MISSING', reason };
     }
-    const { fault, full, witnessed } = record;
+    const { fault } = record;
+    const { full, witnessed } = details.get(id) ?? {};
     return {
       id,
       verdict: verdictOfKept(record),
@@ -159,7 +164,7 @@ export function createRecords(): Records {
   /** The action first, then breadth first; every record once, also those that are missing. */
   function ancestryOf(root: RecordId): Ancestry {
     const queue = new Set<RecordId>([root]);
-    for (const id of queue) for (const parent of kept.get(id)?.claims?.par ?? []) queue.add(parent);
+    for (const id of queue) for (const parent of details.get(id)?.par ?? []) queue.add(parent);
     const hops = [...queue].map(hopOf);
     const firstBad = hops.find(({ verdict }) => verdict === 'forged' || verdict === 'unverifiable');
     return { root, hops, proven: firstBad === undefined, ...(firstBad && { firstBad }) };
@@ -170,15 +175,15 @@ export function createRecords(): Records {
     addTwin({ record, verdict }) {
       if (!verdict.ok || record === undefined) return;
       const { iss, sid, seq } = record.claims;
-      const first = sequences.get(`${iss} ${sid}`)?.get(seq);
+      const first = sequences.get(`${iss} ${sid}`)?.[seq];
       if (first === undefined || first === record.id) return;
       const detail = `${iss} signed ${seq} twice, also in ${record.id}`;
       spoil(first, { code: 'LEDGER_EQUIVOCATION', detail });
     },
     finish(action, issued) {
-      for (const [id, { claims, thumbprint, index, fault }] of kept) {
-        if (claims === undefined || fault !== undefined) continue;
-        const verdict = issued({ iss: claims.iss, thumbprint, index });
+      for (const [id, { common, index, fault }] of kept) {
+        if (common === undefined || fault !== undefined) continue;
+        const verdict = issued({ ...common, index });
         if (verdict?.ok === false) spoil(id, verdict);
       }
       const counts = { genuine: 0, withheld: 0, forged: 0, unverifiable: 0 };
