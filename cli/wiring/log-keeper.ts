@@ -18,6 +18,8 @@ const WITNESS_MS = 1000;
 /** For witnesses that are starting too; without them no head is signed, and records are taken. */
 const COMPARE_MS = 5000;
 const AGAIN_MS = 250;
+const REPAIR =
+  "put the broker's storage back as it was, or begin another ledger in a folder of its own (--state-dir)";
 
 /**
  * The tree of a ledger that has been restored from storage, and its heads. Changes of keys are
@@ -58,7 +60,7 @@ export async function openLogKeeper(
   });
   const refuted = (code: string, detail: string): string => {
     report({ type: 'alarm', code: 'LEDGER_REWRITTEN', detail: `${code}: ${detail}` });
-    return `${code}: ${detail}`;
+    return `${code}: ${detail}; ${REPAIR}`;
   };
   const last = await checkpoints.last();
   const restored = heads.restore(last === undefined ? [] : [Buffer.from(last).toString('utf8')]);

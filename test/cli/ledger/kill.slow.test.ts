@@ -14,6 +14,7 @@ import { createLedgerBench, type LedgerBench } from './process.ts';
 import { openReader } from './reader.ts';
 
 const KILLS = 100;
+const BROKER_KILLS = 25;
 /** Long enough that records flow and heads are signed, short enough that both are interrupted. */
 const LIFE_MS = 1200;
 
@@ -48,12 +49,12 @@ afterEach(async () => {
   await bench.clear();
 });
 
-/** Records as fast as the ledger gives receipts for them. */
+/** Some fifty records a second, as far as the ledger gives receipts for them. */
 async function press(client: BusClient): Promise<void> {
   for (let number = 0; alive; number += 1) {
     const payload = Buffer.from(String(number));
     submitted.push(await client.record({ kind: 'root', payload }));
-    await delay(5);
+    await delay(20);
   }
 }
 
@@ -120,12 +121,12 @@ test(`a ledger killed ${KILLS} times under load loses no record that it gave a r
   );
   expect(new Set(submitted)).toEqual(receipted);
   expect(heads).toBeGreaterThan(KILLS / 4);
-}, 900_000);
+}, 1_800_000);
 
-test(`a broker killed ${KILLS} times under load loses no record that the ledger gave a receipt for, and the log goes on`, async () => {
+test(`a broker killed ${BROKER_KILLS} times under load loses no record that the ledger gave a receipt for, and the log goes on`, async () => {
   const { broker } = bench.swarm;
   let ledger = await bench.start();
-  for (let round = 0; round < KILLS; round += 1) {
+  for (let round = 0; round < BROKER_KILLS; round += 1) {
     await delay(randomInt(LIFE_MS));
     await broker.kill();
     await broker.start();
@@ -136,7 +137,7 @@ test(`a broker killed ${KILLS} times under load loses no record that the ledger 
   await ledger.stop(5000);
   const { entries, heads } = await judge();
   console.log(
-    `${KILLS} kills of the broker, ${entries} entries, ${receipted.size} receipts, ${heads} heads`,
+    `${BROKER_KILLS} kills of the broker, ${entries} entries, ${receipted.size} receipts, ${heads} heads`,
   );
   expect(new Set(submitted)).toEqual(receipted);
-}, 900_000);
+}, 1_800_000);
