@@ -6,6 +6,7 @@ import { type IdentityClient, identityClient, type Stored } from '../identity/cl
 import { type EntryFlags, entriesOfFile, entryOfFlags } from '../identity/input.ts';
 import { didLine, entryDetail, entryLines, issuanceOf, issuedLines } from '../identity/lines.ts';
 import { print, printJson, UserError } from '../output.ts';
+import { joinVerb, nodeCommands } from './identity-nodes.ts';
 import { globals, must, runningSwarm } from './options.ts';
 
 interface RunOption {
@@ -85,6 +86,8 @@ export function identityCommand(): Command {
       print('It is shown this once and kept nowhere. Bring it to the agent together with the');
       print("output of 'swarmproof identity bundle', by which the agent knows this issuer.");
     });
+  nodeCommands(verb, clientOf);
+  identity.addCommand(joinVerb().exitOverride());
   return identity;
 }
 

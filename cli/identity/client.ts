@@ -5,6 +5,7 @@ import {
   EntriesReply,
   IssuedReply,
   JoinTokenReply,
+  NodesReply,
 } from '#identity/issuer/link-messages.ts';
 import { EMPTY_LOG, type LogHead, type LogRow, verifyLog } from '#identity/issuer/log.ts';
 import { askControl, type ControlAddress } from '#runtime/control/client.ts';
@@ -12,6 +13,8 @@ import { MAX_REQUEST_BYTES } from '#runtime/control/protocol.ts';
 import { UserError } from '../output.ts';
 
 export type Stored = EntriesReply['entries'][number];
+/** An agent on another machine that joined. */
+export type Node = NodesReply['nodes'][number];
 
 /** The issuance log as this process followed it from its first row. */
 export interface FollowedLog {
@@ -34,6 +37,9 @@ export interface IdentityClient {
   issued(keep: number): Promise<FollowedLog>;
   bundle(): Promise<DocumentReply>;
   token(ttl: number, listen: string | undefined): Promise<JoinTokenReply>;
+  nodes(): Promise<readonly Node[]>;
+  /** @param id an agent's SPIFFE ID, or the start of its last part when no other's starts so */
+  evict(id: string): Promise<Node>;
 }
 
 const storedEntry = EntriesReply.shape.entries.element;
@@ -81,6 +87,8 @@ export function identityClient(address: ControlAddress): IdentityClient {
     await ask('identity-entries', {}, (value) => parts.push(value));
     return parts.map((value) => as(storedEntry, value));
   };
+  const nodes = async (): Promise<readonly Node[]> =>
+    as(NodesReply, await ask('identity-nodes')).nodes;
   const find = async (id: string): Promise<Stored> => {
     const all = await entries();
     const exact = all.filter(({ entry }) => entry.id === id);
@@ -138,6 +146,23 @@ export function identityClient(address: ControlAddress): IdentityClient {
       return { rows: rows.slice(-keep), head: last, ...(broken !== undefined && { broken }) };
     },
     bundle: async () => as(DocumentReply, await ask('identity-bundle')),
+    nodes,
+    evict: async (id) => {
+      const all = await nodes();
+      const lastPart = (node: Node) => node.id.slice(node.id.lastIndexOf('/') + 1);
+      const exact = all.filter((node) => node.id === id);
+      const found = exact.length > 0 ? exact : all.filter((node) => lastPart(node).startsWith(id));
+      const [one] = found;
+      if (one === undefined) {
+        throw new UserError(`no node has an ID that ends in "${id}…"; see 'identity nodes'`);
+      }
+      if (found.length > 1) {
+        throw new UserError(`${found.length} nodes have IDs that start with "${id}": give more`);
+      }
+      const [evicted] = as(NodesReply, await ask('identity-evict', { id: one.id })).nodes;
+      if (evicted === undefined) throw new UserError('the issuer did not say whom it put out');
+      return evicted;
+    },
     token: async (ttl, listen) =>
       as(
         JoinTokenReply,

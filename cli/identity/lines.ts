@@ -2,7 +2,7 @@ import { inert } from '#agents/text.ts';
 import { isExpired, type RegistrationEntry, selectorText } from '#identity/issuer/entry.ts';
 import type { Issuance } from '#identity/issuer/log.ts';
 import { columns, paint } from '../output.ts';
-import type { FollowedLog, Stored } from './client.ts';
+import type { FollowedLog, Node, Stored } from './client.ts';
 
 const WIDTH = 80;
 const ID = 12;
@@ -76,6 +76,22 @@ function endDetail(entry: RegistrationEntry, now: Date): string {
   if (entry.expires_at === 0) return 'never';
   const at = new Date(entry.expires_at * 1000).toISOString();
   return isExpired(entry, now) ? `${at}, over: it gives nothing` : at;
+}
+
+/** One line a node: its ID is what entries name as their parent. */
+export function nodeLines(nodes: readonly Node[], now: Date): string[] {
+  if (nodes.length === 0) return ["no node has joined; 'identity token' lets one in"];
+  const ago = (seconds: number | undefined): string => {
+    if (seconds === undefined) return 'not yet';
+    const past = Math.max(0, Math.round(now.getTime() / 1000 - seconds));
+    return past < 1000 ? `${past}s ago` : `${Math.floor(past / 3600)}h ago`;
+  };
+  const rows = nodes.map((one) => {
+    const left = Math.ceil(one.expiresAt - now.getTime() / 1000);
+    return [ago(one.joinedAt), ago(one.seenAt), left > 0 ? `${left}s` : 'over', text(one.id)];
+  });
+  const [title = '', ...lines] = columns([['joined', 'seen', 'SVID ends', 'node'], ...rows]);
+  return [paint('dim', title), ...lines];
 }
 
 /** What an operation did to an entry. */

@@ -6,6 +6,7 @@ import type { IssuerLink } from '#runtime/launcher/issuer-link.ts';
 
 const addArgs = z.strictObject({ entries: z.array(EntryFields).max(1000) });
 const removeArgs = z.strictObject({ id: z.string().max(255) });
+const evictArgs = z.strictObject({ id: z.string().max(2048) });
 const issuedArgs = z.strictObject({ from: z.int().min(1) });
 const tokenArgs = z.strictObject({
   ttl: z.int().nonnegative(),
@@ -20,7 +21,7 @@ function read<T>(schema: z.ZodType<T>, args: unknown) {
   return refuse('ENTRY_INVALID', `${issue?.path.join('.')}: ${issue?.message}`);
 }
 
-/** Operations on the issuer of a running swarm: entries, the issuance log, the bundle, join tokens. */
+/** Operations on the issuer of a running swarm: entries, the issuance log, bundle, tokens, nodes. */
 export function identityVerbs(administer: IssuerLink['administer']) {
   return {
     'identity-entries': async (_args, part) => {
@@ -60,6 +61,12 @@ export function identityVerbs(administer: IssuerLink['administer']) {
       const wanted = read(tokenArgs, args);
       if (!wanted.ok) return wanted;
       return administer((issuer) => issuer.joinToken(wanted.value));
+    },
+    'identity-nodes': () => administer((issuer) => issuer.listNodes()),
+    'identity-evict': async (args) => {
+      const wanted = read(evictArgs, args);
+      if (!wanted.ok) return wanted;
+      return administer((issuer) => issuer.evictNode(wanted.value.id));
     },
   } satisfies Record<string, ControlVerb>;
 }

@@ -95,6 +95,11 @@ export function createAdministration(options: AdministrationOptions): Administra
       const document = bundleDocument(options);
       return document.ok ? accept({ trustDomain, document: document.value }) : document;
     },
+    listNodes: () => ({ nodes: [...nodes.list()] }),
+    evictNode: (id) => {
+      const evicted = nodes.evict(id);
+      return evicted.ok ? accept({ nodes: [evicted.value] }) : evicted;
+    },
     joinToken: async ({ ttl, listen }) => {
       const open = nodeServer.address();
       const address = await nodeServer.open(

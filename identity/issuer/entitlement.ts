@@ -8,7 +8,7 @@ import type { IssuerCode } from './codes.ts';
 import type { RegistrationEntry, Selector } from './entry.ts';
 import type { JwtAuthorities } from './jwt-authorities.ts';
 import type { Audience, IssuedJwt, JwtSvids } from './jwt-svids.ts';
-import type { Svids } from './svids.ts';
+import type { HeldSvid } from './svids.ts';
 
 /** The keys of one foreign trust domain, as its bundle endpoint gave them. */
 export interface FederatedBundle {
@@ -59,15 +59,24 @@ export interface Entitlement {
   ): Promise<Outcome<readonly IssuedJwt[], IssuerCode>>;
 }
 
+type Held = Outcome<readonly HeldSvid[], IssuerCode>;
+
 export interface EntitlementOptions {
   /** What takes time; then `attest` at each call. */
   readonly prepare: (peer: Peer) => Promise<void>;
   readonly attest: (peer: Peer) => Outcome<Attested, IssuerCode>;
   readonly match: (selectors: readonly Selector[]) => readonly RegistrationEntry[];
-  readonly authorities: Authorities;
-  readonly jwtAuthorities: JwtAuthorities;
-  readonly svids: Svids;
-  readonly jwtSvids: JwtSvids;
+  readonly authorities: Pick<Authorities, 'bundle'>;
+  readonly jwtAuthorities: Pick<JwtAuthorities, 'bundle'>;
+  /** At once where there is nothing to wait for. */
+  readonly svids: {
+    forProcess(
+      process: string,
+      entries: readonly RegistrationEntry[],
+      selectors: readonly Selector[],
+    ): Held | Promise<Held>;
+  };
+  readonly jwtSvids: Pick<JwtSvids, 'forProcess'>;
   readonly federated: (trustDomain: string) => FederatedBundle | undefined;
 }
 

@@ -11,6 +11,7 @@ import { bundleDocument, createAdministration } from './administration.ts';
 import { openAuthorities } from './authorities.ts';
 import { createChanges } from './changes.ts';
 import { CONNECTION_LIMITS, type ConnectionLimits } from './connections.ts';
+import { oncePerProcess } from './denials.ts';
 import { createEntitlement, type FederatedBundle, processKey } from './entitlement.ts';
 import { openJwtAuthorities } from './jwt-authorities.ts';
 import { createJwtSvids } from './jwt-svids.ts';
@@ -21,13 +22,14 @@ import { createNodeServer } from './node-server.ts';
 import { createNodeService } from './node-service.ts';
 import { createOutbox } from './outbox.ts';
 import { pooledRandom } from './random-pool.ts';
+import { createRefusalLog } from './refusal-log.ts';
 import { openRegistry } from './registry.ts';
 import { createSealer, loadSecret } from './sealing.ts';
 import { openStore, type Store } from './store.ts';
 import { storeRefusal } from './store-error.ts';
 import { createSvids } from './svids.ts';
 import { parsePublicKey } from './workload-key.ts';
-import { serveWorkloadApi, type WorkloadServerOptions } from './workload-server.ts';
+import { serveWorkloadApi } from './workload-server.ts';
 
 export interface IssuerOptions {
   /** Absolute; made 0700. Holds `issuer.db` and `issuer.key` (0600). */
@@ -72,7 +74,6 @@ export interface Issuer {
 }
 
 const HOUSEKEEPING_MS = 60_000;
-const REMEMBERED_DENIALS = 4096;
 /** A spent token is told from one that never was for so long. */
 const TOKENS_KEPT_SECONDS = 30 * 24 * 3600;
 
@@ -147,17 +148,20 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   };
 
   const parts = { store, authorities, jwtAuthorities, registry, trustDomain, clock, random };
-  const nodes = createNodeService(parts);
+  const nodes = createNodeService({ ...parts, jwtSvids, evicted: () => changes.notify() });
+  // Strangers of the network: their refusals must not fill a log, nor the link.
+  const refusals = createRefusalLog((line) => {
+    say(`node endpoint: ${line}`);
+    link.emit({ event: 'denied', pid: 0, detail: line });
+  });
   const nodeServer = createNodeServer({
     service: nodes,
     authorities,
     trustDomain,
     clock,
+    changes,
     mint: svids.mint,
-    refused: (from, code, detail) => {
-      say(`node endpoint: ${from} refused: ${code}: ${detail}`);
-      link.emit({ event: 'denied', pid: 0, detail: `${code}: ${detail}` });
-    },
+    refused: refusals.note,
     bundle: () => must(bundleDocument(parts)),
   });
 
@@ -240,6 +244,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
       clearInterval(housekeeping);
       await server.close();
       await nodeServer.close();
+      refusals.close();
       link.close();
       store.close();
     },
@@ -272,20 +277,4 @@ function fingerprint(key: KeyObject): string {
 function must<T>(outcome: Outcome<T>): T {
   if (!outcome.ok) throw new Error(`${outcome.code}: ${outcome.detail}`);
   return outcome.value;
-}
-
-/** A refused client tries again and again; the launcher is told of each process and reason once. */
-function oncePerProcess(
-  emit: (pid: number, detail: string) => void,
-): WorkloadServerOptions['denied'] {
-  const told = new Set<string>();
-  return ({ pid, startTime }, code, detail) => {
-    const text = `${code}: ${detail}`;
-    const key = `${processKey({ pid, startTime })} ${code}`;
-    if (told.has(key)) return;
-    const oldest = told.size >= REMEMBERED_DENIALS ? told.values().next().value : undefined;
-    if (oldest !== undefined) told.delete(oldest);
-    told.add(key);
-    emit(pid, text);
-  };
 }

@@ -18,6 +18,7 @@ import {
   LinkRequest,
   MintReply,
   type MintRequest,
+  NodesReply,
   NoReply,
   PendingReply,
   type ReplyParser,
@@ -41,6 +42,7 @@ export type {
   JoinTokenRequest,
   LinkEvent,
   MintRequest,
+  NodesReply,
   PendingReply,
 } from './link-messages.ts';
 
@@ -55,6 +57,8 @@ export interface Administration {
   issued(from: number): IssuedReply;
   bundleDocument(): Outcome<DocumentReply>;
   joinToken(request: JoinTokenRequest): Promise<Outcome<JoinTokenReply>>;
+  listNodes(): NodesReply;
+  evictNode(id: string): Outcome<NodesReply>;
 }
 
 /** What the launcher reads to have it entered in the ledger. */
@@ -119,6 +123,10 @@ export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkS
         return handlers.bundleDocument();
       case 'join-token':
         return handlers.joinToken(request);
+      case 'list-nodes':
+        return accept(handlers.listNodes());
+      case 'evict-node':
+        return handlers.evictNode(request.id);
       case 'pending':
         return accept(handlers.pending(request.after));
       case 'acknowledge':
@@ -178,6 +186,8 @@ export interface LauncherLink {
   issued(from: number): LinkOutcome<IssuedReply>;
   bundleDocument(): LinkOutcome<DocumentReply>;
   joinToken(request: JoinTokenRequest): LinkOutcome<JoinTokenReply>;
+  listNodes(): LinkOutcome<NodesReply>;
+  evictNode(id: string): LinkOutcome<NodesReply>;
   /** See `Outbox`. */
   pending(after: number): LinkOutcome<PendingReply>;
   acknowledge(upTo: number): LinkOutcome<unknown>;
@@ -272,6 +282,8 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
     issued: (from) => ask({ op: 'issued', from }, IssuedReply),
     bundleDocument: () => ask({ op: 'bundle-document' }, DocumentReply),
     joinToken: (request) => ask({ op: 'join-token', ...request }, JoinTokenReply),
+    listNodes: () => ask({ op: 'list-nodes' }, NodesReply),
+    evictNode: (id) => ask({ op: 'evict-node', id }, NodesReply),
     pending: (after) => ask({ op: 'pending', after }, PendingReply),
     acknowledge: (upTo) => ask({ op: 'acknowledge', upTo }, NoReply),
     authorities: () => ask({ op: 'authorities' }, AuthoritiesReply),

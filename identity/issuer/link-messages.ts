@@ -81,6 +81,8 @@ export const LinkRequest = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('issued'), ...ref, from: count }),
   z.strictObject({ op: z.literal('bundle-document'), ...ref }),
   joinToken.extend({ op: z.literal('join-token'), ...ref }),
+  z.strictObject({ op: z.literal('list-nodes'), ...ref }),
+  z.strictObject({ op: z.literal('evict-node'), ...ref, id: text }),
   z.strictObject({ op: z.literal('pending'), ...ref, after: count }),
   z.strictObject({ op: z.literal('acknowledge'), ...ref, upTo: count }),
   z.strictObject({ op: z.literal('authorities'), ...ref }),
@@ -115,6 +117,8 @@ const storedEntry = z.strictObject({
     created_at: count,
   }),
 });
+/** What a node is told of the entries under it. */
+export const NodeEntries = z.array(storedEntry.shape.entry).max(50_000);
 export const EntriesReply = z.strictObject({ entries: z.array(storedEntry), total: count });
 export type EntriesReply = z.infer<typeof EntriesReply>;
 const logRow = z.strictObject({ seq: count, previous: text, body: z.string(), hash: text });
@@ -127,6 +131,15 @@ export type IssuedReply = z.infer<typeof IssuedReply>;
 /** The SPIFFE bundle document. */
 export const DocumentReply = z.strictObject({ trustDomain: text, document: z.string() });
 export type DocumentReply = z.infer<typeof DocumentReply>;
+/** Times in seconds since the epoch; `seenAt` since this issuer started. */
+const joinedNode = z.strictObject({
+  id: text,
+  joinedAt: count,
+  expiresAt: count,
+  seenAt: count.optional(),
+});
+export const NodesReply = z.strictObject({ nodes: z.array(joinedNode) });
+export type NodesReply = z.infer<typeof NodesReply>;
 /** `token` is the secret itself: it goes to the operator and nowhere else. */
 export const JoinTokenReply = z.strictObject({
   token: text,

@@ -1,4 +1,4 @@
-import { constants, createPrivateKey } from 'node:crypto';
+import { constants, createPrivateKey, hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -12,14 +12,19 @@ import {
   readAttestRequest,
   readKeyRequest,
   readSvidRequests,
+  readTokenRequest,
+  readWatchRequest,
   serverId,
+  WATCH_SECONDS,
 } from '../node/protocol.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { pathOf, spiffeId } from '../spiffe-id.ts';
 import { peerOf } from '../tls.ts';
 import type { Authorities } from './authorities.ts';
+import type { Changes } from './changes.ts';
 import type { IssuerCode } from './codes.ts';
 import { writeEntriesJson } from './entry-json.ts';
+import type { IssuedJwt } from './jwt-svids.ts';
 import type { Leaf, LeafRequest } from './leaf.ts';
 import type { Node, NodeService } from './node-service.ts';
 import { createKeyMaker } from './workload-key.ts';
@@ -45,6 +50,8 @@ export interface NodeServerOptions {
   readonly refused: (from: string, code: string, detail: string) => void;
   /** SPIFFE bundle document, which every answer brings along. */
   readonly bundle: () => string;
+  /** Wakes those who ask for news, when there may be some. */
+  readonly changes: Changes;
 }
 
 type Answer = Outcome<object>;
@@ -52,6 +59,8 @@ type Answer = Outcome<object>;
 const SERVER_TTL_SECONDS = 24 * 3600;
 const AGENT_PATH = '/spire/agent/';
 const MAX_CONNECTIONS = 256;
+/** No process of this machine has this PID. */
+const NO_PROCESS = 0;
 const LISTEN = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):([0-9]{1,5})$/;
 /** What went wrong is in the body, by its code; these are for whoever reads only a status. */
 const STATUS: Partial<Record<string, number>> = { NODE_REQUEST_INVALID: 400, NODE_UNKNOWN: 401 };
@@ -63,6 +72,9 @@ function certified(leaf: Leaf): object {
     notAfter: leaf.notAfter.toISOString(),
   };
 }
+
+const worded = (made: Outcome<IssuedJwt>): Answer =>
+  made.ok ? accept({ token: made.value.token }) : made;
 
 async function bodyOf(request: IncomingMessage): Promise<Uint8Array | undefined> {
   const parts: Buffer[] = [];
@@ -103,7 +115,36 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     return present.ok ? accept(node) : present;
   };
 
-  const perform = (path: string | undefined, socket: TLSSocket, body: Uint8Array): Answer => {
+  /** What there is for a node, and a mark by which it says later that it knows this. */
+  const newsFor = (node: Node) => {
+    const news = { entries: service.entriesOf(node), bundle: options.bundle() };
+    return { ...news, mark: hash('sha256', JSON.stringify(news), 'base64url') };
+  };
+  const watch = async (socket: TLSSocket, node: Node, mark: string): Promise<Answer> => {
+    const subscription = options.changes.subscribe(NO_PROCESS);
+    socket.once('close', subscription.end);
+    const end = performance.now() + WATCH_SECONDS * 1000;
+    try {
+      for (;;) {
+        // It may have been evicted while it waited.
+        const present = service.present(node);
+        if (!present.ok) return present;
+        const news = newsFor(node);
+        const left = end - performance.now();
+        if (news.mark !== mark || left <= 0 || socket.destroyed) return accept(news);
+        await subscription.next(left);
+      }
+    } finally {
+      subscription.end();
+      socket.off('close', subscription.end);
+    }
+  };
+
+  const perform = (
+    path: string | undefined,
+    socket: TLSSocket,
+    body: Uint8Array,
+  ): Answer | Promise<Answer> => {
     const malformed = refuse('NODE_REQUEST_INVALID', 'the body is not what this path takes');
     const json = readJson(body, { maxBytes: MAX_NODE_REQUEST_BYTES });
     const exported = socket.exportKeyingMaterial(EXPORTER.length, EXPORTER.label, Buffer.alloc(0));
@@ -136,6 +177,14 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
         }
         return accept({ svids, ...bundle });
       }
+      case NODE_PATHS.watch: {
+        const mark = readWatchRequest(json);
+        return mark === undefined ? malformed : watch(socket, node.value, mark);
+      }
+      case NODE_PATHS.tokens: {
+        const request = readTokenRequest(json);
+        return request === undefined ? malformed : service.token(node.value, request).then(worded);
+      }
       default:
         return refuse('NODE_REQUEST_INVALID', 'there is no such path');
     }
@@ -143,12 +192,12 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const socket = request.socket as TLSSocket;
-    const from = `${socket.remoteAddress}:${socket.remotePort}`;
+    const from = String(socket.remoteAddress);
     const body = request.method === 'POST' ? await bodyOf(request) : undefined;
     const answer: Answer =
       body === undefined
         ? refuse('NODE_REQUEST_INVALID', 'a request is a POST of at most 64 KiB of JSON')
-        : perform(request.url, socket, body);
+        : await perform(request.url, socket, body);
     if (!answer.ok) options.refused(from, answer.code, answer.detail);
     const { status, text } = answer.ok
       ? { status: 200, text: JSON.stringify(answer.value) }
@@ -170,6 +219,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       // A node that joins has no certificate yet; who has one is judged in `nodeOf`.
       rejectUnauthorized: false,
       secureOptions: constants.SSL_OP_NO_TICKET,
+      handshakeTimeout: 5000,
       headersTimeout: 5000,
       requestTimeout: 10_000,
       keepAliveTimeout: 10_000,

@@ -11,12 +11,14 @@ import {
   isProof,
   type KeyRequest,
   type SvidRequest,
+  type TokenRequest,
 } from '../node/protocol.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { type SpiffeId, spiffeId } from '../spiffe-id.ts';
 import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
 import { DEFAULT_X509_TTL_SECONDS, type RegistrationEntry } from './entry.ts';
+import type { IssuedJwt, JwtSvids } from './jwt-svids.ts';
 import { issueLeaf, type Leaf } from './leaf.ts';
 import type { Registry } from './registry.ts';
 import type { NodeRow, Store } from './store.ts';
@@ -43,21 +45,44 @@ export interface NodeService {
   /** The entries whose parent the node is, by its ID or by an alias. */
   entriesOf(node: Node): readonly RegistrationEntry[];
   svid(node: Node, request: SvidRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
+  token(node: Node, request: TokenRequest): Promise<Outcome<IssuedJwt, IssuerCode>>;
+  list(): readonly JoinedNode[];
+  /** SPIRE's DeleteAgent: what it holds stays valid to its end, and it gets nothing more. */
+  evict(id: string): Outcome<JoinedNode, IssuerCode>;
+}
+
+/** A node as an operator sees it. Times in seconds since the epoch. */
+export interface JoinedNode {
+  readonly id: string;
+  readonly joinedAt: number;
+  /** End of its present SVID; it renews before. */
+  readonly expiresAt: number;
+  /** When it last asked for anything; absent: not since this issuer started. */
+  readonly seenAt?: number;
 }
 
 export interface NodeServiceOptions {
   readonly store: Store;
   readonly authorities: Authorities;
   readonly registry: Registry;
+  readonly jwtSvids: Pick<JwtSvids, 'forProcess' | 'forget'>;
+  /** After a node was put out. */
+  readonly evicted: () => void;
   readonly trustDomain: string;
   readonly clock: () => Date;
   readonly random: (size: number) => Uint8Array;
 }
 
+const MINUTE_MS = 60_000;
+/** More than the workloads of one machine need, and what a node that was taken over may have logged. */
+const SVIDS_PER_MINUTE = 6000;
+
 const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
 
 export function createNodeService(options: NodeServiceOptions): NodeService {
   const { store, authorities, registry, trustDomain, clock, random } = options;
+  const seen = new Map<string, number>();
+  const made = new Map<string, { readonly minute: number; readonly count: number }>();
 
   const issue = (
     id: SpiffeId,
@@ -84,6 +109,26 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
   const entriesOf = (node: Node): readonly RegistrationEntry[] => {
     const aliases = registry.match(joinTokenSelectors(node.id)).map((one) => one.spiffe_id);
     return [node.id, ...aliases].flatMap((parent) => registry.childrenOf(parent));
+  };
+
+  const entryOf = (node: Node, id: string): Outcome<RegistrationEntry, IssuerCode> => {
+    const entry = entriesOf(node).find((one) => one.id === id);
+    return entry === undefined
+      ? refuse('ENTRY_UNKNOWN', `${node.id} is the parent of no entry ${id}`)
+      : accept(entry);
+  };
+  const joined = ({ agentId, joinedAt, expiresAt }: NodeRow): JoinedNode => {
+    const seenAt = seen.get(agentId);
+    return { id: agentId, joinedAt, expiresAt, ...(seenAt !== undefined && { seenAt }) };
+  };
+
+  /** Each is a row of a log that nothing shortens. */
+  const mayHaveMore = (id: string): boolean => {
+    const minute = Math.floor(clock().getTime() / MINUTE_MS);
+    const before = made.get(id);
+    const count = before?.minute === minute ? before.count + 1 : 1;
+    made.set(id, { minute, count });
+    return count <= SVIDS_PER_MINUTE;
   };
 
   const refusedToken = (digest: string): Outcome<never, IssuerCode> => {
@@ -139,7 +184,9 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
     },
     present: (node) => {
       const row = store.node(node.id);
-      if (row === undefined) return refuse('NODE_UNKNOWN', `${node.id} has not joined`);
+      if (row === undefined)
+        return refuse('NODE_UNKNOWN', `${node.id} has not joined, or was evicted`);
+      seen.set(node.id, seconds(clock()));
       if (row.serial === node.serial) return accept(true);
       if (row.nextSerial !== node.serial) {
         return refuse('NODE_UNKNOWN', `${node.id} has another SVID by now`);
@@ -162,16 +209,48 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
     },
     entriesOf,
     svid: (node, request, exported) => {
-      const entry = entriesOf(node).find(({ id }) => id === request.entryId);
-      if (entry === undefined) {
-        return refuse('ENTRY_UNKNOWN', `${node.id} is the parent of no entry ${request.entryId}`);
+      const found = entryOf(node, request.entryId);
+      if (!found.ok) return found;
+      if (!mayHaveMore(node.id)) {
+        return refuse('SVIDS_TOO_MANY', `more than ${SVIDS_PER_MINUTE} new SVIDs a minute`);
       }
+      const entry = found.value;
       const ttlSeconds = Math.min(entry.x509_svid_ttl, secondsLeft(entry, clock()));
       const life = { ttlSeconds, dns: entry.dns_names };
       const leaf = issue(entry.spiffe_id, request, exported, life);
       if (!leaf.ok) return leaf;
       store.recordIssuances([rowOf(leaf.value, entry.id, joinTokenSelectors(node.id))]);
       return leaf;
+    },
+    token: async (node, { entryId, audience }) => {
+      const found = entryOf(node, entryId);
+      if (!found.ok) return found;
+      const holder = `${node.id} ${entryId}`;
+      const have = joinTokenSelectors(node.id);
+      const tokens = await options.jwtSvids.forProcess(holder, [found.value], audience, have);
+      if (!tokens.ok) return tokens;
+      const [token] = tokens.value;
+      // The disk took its time: who was put out meanwhile gets nothing.
+      const still = entryOf(node, entryId);
+      if (token === undefined || !still.ok || store.node(node.id) === undefined) {
+        return refuse('NODE_UNKNOWN', `${node.id} was just evicted`);
+      }
+      return accept(token);
+    },
+    list: () => store.nodes().map(joined),
+    evict: (id) => {
+      const row = store.node(id);
+      if (row === undefined || !store.removeNode(id)) {
+        return refuse('NODE_UNKNOWN', `no node ${id} has joined`);
+      }
+      const was = joined(row);
+      seen.delete(id);
+      made.delete(id);
+      for (const { id: entry } of entriesOf({ id: spiffeId(id), serial: '' })) {
+        options.jwtSvids.forget(`${id} ${entry}`);
+      }
+      options.evicted();
+      return accept(was);
     },
   };
 }

@@ -35,7 +35,10 @@ export interface NodeStore {
   useToken(digest: string, now: number): boolean;
   /** Within a transaction: the node's present SVID. */
   writeNode(node: NodeRow): void;
+  /** Oldest first. */
   nodes(): readonly NodeRow[];
+  /** @returns whether it was there */
+  removeNode(agentId: string): boolean;
   node(agentId: string): NodeRow | undefined;
   /** Whether a token may still be used, or a node renew. */
   awaitsNodes(now: number): boolean;
@@ -106,6 +109,8 @@ export function openNodeStore(db: DatabaseSync): NodeStore {
         joinedAt,
       );
     },
+    removeNode: (agentId) =>
+      Number(db.prepare('DELETE FROM nodes WHERE agent_id = ?').run(agentId).changes) === 1,
     nodes: () => db.prepare('SELECT * FROM nodes ORDER BY joined_at').all().map(toNode),
     node: (agentId) => {
       const row = node.get(agentId);

@@ -10,13 +10,17 @@ import { storeRefusal } from './store-error.ts';
 import { createKeyMaker } from './workload-key.ts';
 
 /** One identity of one process, with the key made for it. */
-export interface IssuedSvid {
+export interface HeldSvid {
   readonly entry: RegistrationEntry;
-  readonly leaf: Leaf;
+  readonly leaf: Pick<Leaf, 'id' | 'serial' | 'certificate' | 'notAfter'>;
   /** PKCS#8 DER, as the Workload API hands it out. */
   readonly key: Uint8Array;
   /** Milliseconds since the epoch: half-life from issue time, ± 10 %. */
   readonly renewAt: number;
+}
+/** One that was issued here. */
+export interface IssuedSvid extends HeldSvid {
+  readonly leaf: Leaf;
 }
 
 type Issued = Outcome<readonly IssuedSvid[], IssuerCode>;

@@ -35,6 +35,11 @@ export interface WorkloadServerOptions {
   readonly limits: ConnectionLimits;
 }
 
+export interface WorkloadServer {
+  /** @param forGood streams end with PermissionDenied: nothing was, or will be, anybody's here */
+  close(forGood?: boolean): Promise<void>;
+}
+
 const MAX_REQUEST_BYTES = 32_768;
 /** Each token is a row of the log; a name of a service has far less. */
 const MAX_AUDIENCE = 2048;
@@ -49,6 +54,7 @@ const STATUS: Partial<Record<IssuerCode, GrpcFailure>> = {
   AUTHORITY_EXPIRED: unavailable('no signing authority'),
   PEER_UNREADABLE: unavailable('workload attestation failed'),
   TOKENS_TOO_MANY: unavailable('too many requests'),
+  NODE_OFFLINE: unavailable('identities cannot be issued now'),
   STORE_FULL: unavailable('identities cannot be issued now'),
 };
 const DENIED = { status: GRPC_STATUS.permissionDenied, message: 'no identity issued' };
@@ -75,9 +81,7 @@ function jwtBundlesOf({ jwt, federated }: Trust): ReadonlyMap<string, JwtBundle>
 }
 
 /** Serves the SPIFFE Workload API, X.509 and JWT profiles, and reflection; WIT is Unimplemented. */
-export async function serveWorkloadApi(
-  options: WorkloadServerOptions,
-): Promise<{ close(): Promise<void> }> {
+export async function serveWorkloadApi(options: WorkloadServerOptions): Promise<WorkloadServer> {
   const { entitlement, trustDomain, clock } = options;
 
   const callOf = (call: GrpcCall, connection: Connection): Call => ({
@@ -197,8 +201,8 @@ export async function serveWorkloadApi(
     handle: grpc.handle,
   });
   return {
-    close: async () => {
-      grpc.stop(unavailable('the issuer stops'));
+    close: async (forGood = false) => {
+      grpc.stop(forGood ? DENIED : unavailable('the issuer stops'));
       await server.close();
     },
   };

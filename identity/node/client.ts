@@ -4,13 +4,23 @@ import { connect, type TLSSocket } from 'node:tls';
 import { bundleSet, bundleToPem, certificatesToPem } from '../bundle.ts';
 import { readBundleDocument, type SpiffeBundle } from '../bundle-document.ts';
 import { ISSUER_CODES, type IssuerCode } from '../issuer/codes.ts';
+import type { RegistrationEntry } from '../issuer/entry.ts';
+import { NodeEntries } from '../issuer/link-messages.ts';
 import { isJsonArray, isJsonObject, type JsonObject, type JsonValue, readJson } from '../json.ts';
+import { validateJwtSvid } from '../jwt/validate.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { spiffeId } from '../spiffe-id.ts';
 import type { X509Bundle, X509Svid } from '../svid.ts';
 import { verifyX509Svid } from '../x509/verify.ts';
 import type { NodeCode } from './codes.ts';
-import { EXPORTER, NODE_PATHS, type NodePath, proveKey, serverId } from './protocol.ts';
+import {
+  EXPORTER,
+  NODE_PATHS,
+  type NodePath,
+  proveKey,
+  serverId,
+  WATCH_SECONDS,
+} from './protocol.ts';
 
 export interface NodeEndpoint {
   readonly host: string;
@@ -18,6 +28,8 @@ export interface NodeEndpoint {
   /** The issuer's trust bundle, brought over a way that is trusted: by it the issuer is known. */
   readonly bundle: X509Bundle;
   readonly now?: () => Date;
+  /** Breaks off what is under way. */
+  readonly signal?: AbortSignal;
 }
 
 /** What a node holds after it joined or renewed; its key never left it. */
@@ -31,6 +43,10 @@ export type NodeOutcome<T> = Promise<Outcome<T, NodeCode | IssuerCode>>;
 
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 const TIMEOUT_MS = 10_000;
+/** Of the network; every other error is what the other side is or said. */
+const UNREACHABLE = /^(?:ECONN|ENOTFOUND|EAI_|EHOST|ENET|ETIMEDOUT|EPIPE)/;
+/** As the issuer allows when it validates for somebody. */
+const JWT_LEEWAY = 5;
 
 interface Pair {
   readonly key: KeyObject;
@@ -75,6 +91,52 @@ export async function nodeEntries(
     : invalid('no list of entries');
 }
 
+/** What the issuer has for a node at one moment. */
+export interface NodeNews {
+  readonly entries: readonly RegistrationEntry[];
+  readonly bundle: SpiffeBundle;
+  /** Says to the issuer, the next time, that this is known. */
+  readonly mark: string;
+}
+
+/**
+ * Waits until there is something other than `mark` says, at most for `WATCH_SECONDS`. Who was evicted
+ * is told at once: NODE_UNKNOWN.
+ */
+export async function watchNode(
+  endpoint: NodeEndpoint,
+  { svid }: NodeIdentity,
+  mark: string,
+): NodeOutcome<NodeNews> {
+  const patience = (WATCH_SECONDS + TIMEOUT_MS / 1000) * 1000;
+  const answer = await ask(endpoint, NODE_PATHS.watch, svid, () => ({ mark }), patience);
+  if (!answer.ok) return answer;
+  const { entries, bundle: text, mark: next } = answer.value;
+  const bundle = bundleOf(endpoint, text);
+  const parsed = NodeEntries.safeParse(entries);
+  return bundle === undefined || !parsed.success || typeof next !== 'string'
+    ? invalid('no news')
+    : accept({ entries: parsed.data, bundle, mark: next });
+}
+
+/** A JWT-SVID for one entry, judged by the bundle that the node holds. */
+export async function nodeToken(
+  endpoint: NodeEndpoint,
+  { svid, bundle }: NodeIdentity,
+  entry: Pick<RegistrationEntry, 'id' | 'spiffe_id'>,
+  audience: readonly string[],
+): NodeOutcome<{ readonly token: string; readonly issuedAt: Date; readonly expiresAt: Date }> {
+  const request = { entryId: entry.id, audience };
+  const answer = await ask(endpoint, NODE_PATHS.tokens, svid, () => request);
+  if (!answer.ok) return answer;
+  const token = String(answer.value.token);
+  const now = endpoint.now?.() ?? new Date();
+  const bundles = new Map([[bundle.trustDomain, bundle.jwt]]);
+  const valid = validateJwtSvid(token, { audience, bundles, now, leeway: JWT_LEEWAY });
+  if (!valid.ok || valid.value.id !== entry.spiffe_id) return invalid('a token that is not valid');
+  return accept({ token, issuedAt: now, expiresAt: valid.value.expiresAt });
+}
+
 /** SVIDs for these entries, each over a key that is made here. */
 export async function nodeSvids(
   endpoint: NodeEndpoint,
@@ -107,15 +169,17 @@ function identityOf(
   answer: JsonObject,
   key: KeyObject,
 ): Outcome<NodeIdentity, NodeCode> {
-  const { trustDomain } = endpoint.bundle;
-  const text = typeof answer.bundle === 'string' ? answer.bundle : '';
-  const bundle = readBundleDocument(trustDomain, Buffer.from(text));
-  if (!bundle.ok) return invalid('no bundle');
+  const bundle = bundleOf(endpoint, answer.bundle);
+  if (bundle === undefined) return invalid('no bundle');
   // The issuer proved itself under the bundle that we hold; it may have newer authorities by now.
-  const svid = svidOf({ ...endpoint, bundle: bundle.value.x509 }, answer, key);
-  return svid === undefined
-    ? invalid('an SVID that is not valid')
-    : accept({ svid, bundle: bundle.value });
+  const svid = svidOf({ ...endpoint, bundle: bundle.x509 }, answer, key);
+  return svid === undefined ? invalid('an SVID that is not valid') : accept({ svid, bundle });
+}
+
+function bundleOf({ bundle }: NodeEndpoint, text: JsonValue | undefined): SpiffeBundle | undefined {
+  const document = Buffer.from(typeof text === 'string' ? text : '');
+  const read = readBundleDocument(bundle.trustDomain, document);
+  return read.ok ? read.value : undefined;
 }
 
 /** `undefined` when it is not a valid SVID of this domain over our key. */
@@ -134,10 +198,10 @@ function svidOf(
 }
 
 /** One connection, on which the issuer has proved to be `/spire/server` of the pinned bundle. */
-async function open(endpoint: NodeEndpoint, svid: X509Svid | undefined) {
-  const { host, port, bundle, now = () => new Date() } = endpoint;
+async function open(endpoint: NodeEndpoint, svid: X509Svid | undefined, patienceMs: number) {
+  const { host, port, bundle, now = () => new Date(), signal } = endpoint;
   const expected = spiffeId(serverId(bundle.trustDomain));
-  let proven: string | undefined = 'it ended before it proved anything';
+  let proven: string | undefined;
   const socket = connect({
     host,
     port,
@@ -155,18 +219,25 @@ async function open(endpoint: NodeEndpoint, svid: X509Svid | undefined) {
       return is ? undefined : new Error(proven);
     },
   });
-  const secured = Promise.withResolvers<string | undefined>();
-  socket.setTimeout(TIMEOUT_MS, () => socket.destroy());
+  const secured = Promise.withResolvers<NodeJS.ErrnoException | undefined>();
+  const abort = (): void => void socket.destroy();
+  socket.setTimeout(TIMEOUT_MS, abort);
+  signal?.addEventListener('abort', abort);
+  socket.once('close', () => signal?.removeEventListener('abort', abort));
   socket.once('secureConnect', () => secured.resolve(undefined));
-  socket.on('error', (error) => secured.resolve(error.message));
-  socket.on('close', () => secured.resolve('closed'));
+  socket.on('error', (error) => secured.resolve(error));
+  socket.on('close', () => secured.resolve(new Error('no answer')));
   const failure = await secured.promise;
-  if (failure === undefined) return accept(socket);
+  if (failure === undefined && signal?.aborted !== true) {
+    socket.setTimeout(patienceMs);
+    return accept(socket);
+  }
   socket.destroy();
-  const unreachable = socket.remoteAddress === undefined && !socket.authorized;
-  return unreachable && /ECONN|ENOTFOUND|EHOST|ENET/.test(failure)
-    ? refuse('NODE_UNREACHABLE', `${host}:${port}: ${failure}`)
-    : refuse('NODE_SERVER_UNPROVEN', `${host}:${port}: ${proven ?? failure}`);
+  const { code, message }: NodeJS.ErrnoException = failure ?? new Error('broken off');
+  const at = `${host}:${port}`;
+  return proven === undefined && (code === undefined || UNREACHABLE.test(code))
+    ? refuse('NODE_UNREACHABLE', `${at}: ${message}`)
+    : refuse('NODE_SERVER_UNPROVEN', `${at}: ${proven ?? message}`);
 }
 
 type Prove = (pair: Pair) => { readonly publicKey: string; readonly proof: string };
@@ -176,8 +247,9 @@ async function ask(
   path: NodePath,
   svid: X509Svid | undefined,
   body: (prove: Prove) => object,
+  patienceMs = TIMEOUT_MS,
 ): NodeOutcome<JsonObject> {
-  const opened = await open(endpoint, svid);
+  const opened = await open(endpoint, svid, patienceMs);
   if (!opened.ok) return opened;
   const socket = opened.value;
   try {

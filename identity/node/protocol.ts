@@ -10,13 +10,20 @@ export const NODE_PATHS = {
   attest: '/v1/attest',
   renew: '/v1/renew',
   entries: '/v1/entries',
+  /** Answered when there is something that the node does not know, or after `WATCH_SECONDS`. */
+  watch: '/v1/watch',
   svids: '/v1/svids',
+  tokens: '/v1/tokens',
 } as const;
 export type NodePath = (typeof NODE_PATHS)[keyof typeof NODE_PATHS];
 
 export const MAX_NODE_REQUEST_BYTES = 65_536;
 /** Bound for one request; a node with more entries asks again. */
 export const MAX_SVIDS_PER_REQUEST = 100;
+/** As long as the caller of a Workload API may spell them. */
+const MAX_AUDIENCE = 2048;
+/** How long a question for news may stay without an answer. */
+export const WATCH_SECONDS = 25;
 
 /** SPIRE's ID of a server. */
 export function serverId(trustDomain: string): string {
@@ -64,6 +71,12 @@ export interface SvidRequest extends KeyRequest {
   readonly entryId: string;
 }
 
+/** A JWT-SVID; the issuer's key signs it, so there is none to prove. */
+export interface TokenRequest {
+  readonly entryId: string;
+  readonly audience: readonly [string, ...string[]];
+}
+
 /** The members of an object that must be exactly these, all short texts; `undefined` when not. */
 function texts<Name extends string>(
   value: JsonValue | undefined,
@@ -92,4 +105,19 @@ export function readSvidRequests(value: JsonValue | undefined): readonly SvidReq
   }
   const requests = list.map((one) => texts(one, ['entryId', 'publicKey', 'proof']));
   return requests.some((one) => one === undefined) ? undefined : (requests as SvidRequest[]);
+}
+
+/** What the node knows already: the `mark` of the last answer; empty at first. */
+export function readWatchRequest(value: JsonValue | undefined): string | undefined {
+  return texts(value, ['mark'])?.mark;
+}
+
+export function readTokenRequest(value: JsonValue | undefined): TokenRequest | undefined {
+  if (!isJsonObject(value) || Object.keys(value).length !== 2) return undefined;
+  const { entryId, audience } = value;
+  if (typeof entryId !== 'string' || !isJsonArray(audience)) return undefined;
+  const [first, ...others] = audience.map((one) => (typeof one === 'string' ? one : ''));
+  if (first === undefined || first === '' || others.includes('')) return undefined;
+  if (audience.join('').length > MAX_AUDIENCE) return undefined;
+  return { entryId, audience: [first, ...others] };
 }

@@ -52,6 +52,8 @@ export type Administered = Pick<
   | 'issued'
   | 'bundleDocument'
   | 'joinToken'
+  | 'listNodes'
+  | 'evictNode'
   | 'pending'
   | 'acknowledge'
   | 'authorities'
