@@ -19,6 +19,8 @@ interface ExportOptions {
 }
 
 const WAIT_SECONDS = 10;
+/** Characters. */
+const WRITTEN_AT_ONCE = 1_000_000;
 const MAX_WAIT_SECONDS = 60;
 
 function seconds(text: string): number {
@@ -111,10 +113,15 @@ async function exportAll(
   out: OutputFile,
 ): Promise<void> {
   let size = 0;
+  let text = '';
   for await (const line of client.whole({ withhold: options.withhold === true })) {
-    out.write(line);
+    text += line;
     if (line.startsWith('{"entry":')) size += 1;
+    if (text.length < WRITTEN_AT_ONCE) continue;
+    out.write(text);
+    text = '';
   }
+  out.write(text);
   if (size === 0)
     throw new UserError('nothing is witnessed yet: is a quorum of witnesses running?');
   out.commit();

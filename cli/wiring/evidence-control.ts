@@ -5,6 +5,7 @@ import {
   assembleRange,
   continueRange,
   type LedgerCopy,
+  witnessedSize,
 } from '#custody/evidence/assemble.ts';
 import { formatEvidenceLine } from '#custody/evidence/format.ts';
 import { formatTrust, type Trust } from '#custody/evidence/trust.ts';
@@ -81,11 +82,15 @@ export function evidenceVerbs(served: ServedEvidence) {
         const found = assembleAction(copy(), id as RecordId, () => withhold);
         if (found === undefined) return refuse('RECORD_UNKNOWN', `no record has the id ${id}`);
         const { needed, witnessed } = found;
-        if (witnessed >= needed || performance.now() >= until || signal.aborted) {
+        const late = (): boolean => performance.now() >= until || signal.aborted;
+        if (witnessed >= needed || late()) {
           send(found, part);
           return accept({ needed, witnessed });
         }
-        await pause(LOOK_EVERY_MS);
+        // Then it is put together anew: what was needed may have become more.
+        while (witnessedSize(served.ledger.checkpoints()) < needed && !late()) {
+          await pause(LOOK_EVERY_MS);
+        }
       }
     },
     /** One page of a range; the answer says where the next one begins, if there is one. */

@@ -98,7 +98,7 @@ function sourceOf(
     rollovers: rolloversIn(all),
     chainOf: (thumbprint: string) => entries.chain(thumbprint),
     ...(withhold !== undefined && { withhold }),
-    witnessed: lastSize(checkpoints),
+    witnessed: witnessedSize(checkpoints),
   };
 }
 
@@ -133,10 +133,11 @@ function answersTo(copy: LedgerCopy, { record }: RecordEntry): readonly RecordEn
     );
 }
 
-const lastSize = (checkpoints: readonly string[]): number => {
+/** Entries of the largest tree that is witnessed; `checkpoints` ascending by size. */
+export function witnessedSize(checkpoints: readonly string[]): number {
   const last = checkpoints.at(-1);
   return last === undefined ? 0 : sizeOfCheckpoint(last);
-};
+}
 
 /** The largest witnessed size at which no cause of a record before it stands behind it. */
 function closedSize(copy: LedgerCopy, all: readonly LedgerEntry[]): number {
