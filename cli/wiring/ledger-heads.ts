@@ -25,10 +25,9 @@ const SHOWN_SECONDS = 6;
 /** Each head costs every witness a write to its disk; who waits shares one with the others. */
 const SHORTEST_MS = 50;
 const AGAIN_MS = 200;
-const LOOK_EVERY_MS = 10;
 
 export function keepHeads(options: {
-  readonly ledger: Pick<Ledger, 'get' | 'durable'>;
+  readonly ledger: Pick<Ledger, 'get' | 'durable' | 'grown'>;
   readonly heads: Pick<LogHeads, 'newest' | 'advance' | 'behind' | 'proof' | 'doubts'>;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
@@ -79,15 +78,22 @@ export function keepHeads(options: {
 
   return {
     async prove(id, waitMs) {
-      for (const until = performance.now() + waitMs; performance.now() < until && !closed; ) {
-        const index = ledger.get(id)?.index;
-        const durable = index !== undefined && index < ledger.durable();
-        const fresh = age(heads.newest()) <= SHOWN_SECONDS;
-        const proof = durable && fresh ? heads.proof(index) : undefined;
-        if (proof !== undefined) return proof;
-        await (durable ? soon() : pause(LOOK_EVERY_MS));
+      const late = new AbortController();
+      const timeout = pause(waitMs, undefined, { signal: late.signal }).catch(() => undefined);
+      const until = performance.now() + waitMs;
+      try {
+        while (!closed) {
+          const index = ledger.get(id)?.index;
+          const durable = index !== undefined && index < ledger.durable();
+          const fresh = age(heads.newest()) <= SHOWN_SECONDS;
+          const proof = durable && fresh ? heads.proof(index) : undefined;
+          if (proof !== undefined || performance.now() >= until) return proof;
+          await Promise.race([timeout, durable ? soon() : ledger.grown()]);
+        }
+        return undefined;
+      } finally {
+        late.abort();
       }
-      return undefined;
     },
     status: () => ({
       witnessed: heads.newest()?.size ?? 0,

@@ -75,6 +75,8 @@ export interface Ledger extends LedgerQueries {
   entries(): readonly LedgerEntry[];
   /** Entries from index 0 on that storage holds; what the queries show beyond is on its way. */
   durable(): number;
+  /** Resolves when more entries are durable. */
+  grown(): Promise<void>;
   /** Rebuilds the indexes from storage, before the first submission. */
   restore(
     entries: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -198,6 +200,7 @@ export function createLedger(options: LedgerOptions): Ledger {
     trustChanged: () => svids.flush(),
     entries: () => book.entries,
     durable: writer.durable,
+    grown: writer.grown,
     submit,
     async flush(which) {
       if (!(await writer.settle())) return;

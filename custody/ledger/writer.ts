@@ -21,6 +21,8 @@ export interface Writer {
   settle(): Promise<boolean>;
   /** Entries from index 0 on that storage has confirmed. */
   durable(): number;
+  /** Resolves when storage confirms the next. */
+  grown(): Promise<void>;
   full(): boolean;
   /** The book was rebuilt from storage: all of it is durable. */
   restored(): void;
@@ -34,6 +36,7 @@ export function createWriter(storage: LedgerStorage, book: Book): Writer {
   let open: Open[] = [];
   let confirmed = 0;
   let running: Promise<void> | undefined;
+  let growing = Promise.withResolvers<void>();
 
   async function rounds(): Promise<void> {
     while (open.length > 0) {
@@ -41,6 +44,10 @@ export function createWriter(storage: LedgerStorage, book: Book): Writer {
       const stored = await storage.append(batch).catch(() => 0);
       confirmed += stored;
       for (const { told } of open.splice(0, stored)) told(true);
+      if (stored > 0) {
+        growing.resolve();
+        growing = Promise.withResolvers<void>();
+      }
       if (stored === batch.length) continue;
       // Told now rather than kept waiting; the entries stay, for whoever comes next.
       for (const { told } of open) told(false);
@@ -69,6 +76,7 @@ export function createWriter(storage: LedgerStorage, book: Book): Writer {
       return open.length === 0;
     },
     durable: () => confirmed,
+    grown: () => growing.promise,
     full: () => open.length >= MAX_OPEN,
     restored: () => {
       confirmed = book.entries.length;

@@ -1,5 +1,6 @@
 import { cpus, loadavg } from 'node:os';
 import { benchBus, type Measure } from './bus.ts';
+import { benchInclusion } from './custody/inclusion.ts';
 import { benchCustody } from './custody.ts';
 import { benchIdentity } from './identity.ts';
 import { benchIssuance } from './issuance.ts';
@@ -15,6 +16,7 @@ const PARTS: Readonly<Record<string, () => Promise<Measure[]>>> = {
   identity: benchIdentity,
   record: benchRecord,
   custody: benchCustody,
+  inclusion: benchInclusion,
   issuance: benchIssuance,
   policy: benchPolicy,
   services: benchServices,
