@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { CHECKOUT } from '#cli/wiring/checkout.ts';
 import type { SignedRecord } from '#custody/record.ts';
 import { ALLOWED, serveCity } from './city.ts';
-import { CONTROLS, folder, lines, run, start } from './support.ts';
+import { CONTROLS, type Ended, folder, lines, run, start } from './support.ts';
 import { createWitnessedCity, type WitnessedCity } from './witnessed-city.ts';
 
 const ESC = '\u001b';
@@ -26,6 +26,8 @@ let city: WitnessedCity;
 let served: { close(): Promise<void> };
 let done: SignedRecord;
 let unseen: SignedRecord;
+let exported: Ended;
+let pinned: Ended;
 
 const custody = (...args: readonly string[]) => run(place.path, 'custody', ...args);
 
@@ -39,6 +41,8 @@ beforeAll(async () => {
   city.witness();
   unseen = await city.finding([read, said], 'again');
   served = await serveCity(city, place.path, city.ledger, { evidence: city.evidence });
+  exported = await custody('export', 'last', '-o', at('action.json'));
+  pinned = await custody('trust', '-o', at('trust.json'));
 });
 afterAll(async () => {
   await served.close();
@@ -48,10 +52,8 @@ afterAll(async () => {
 
 describe('custody export', () => {
   test('writes what is proven elsewhere, by the trust file of the same swarm', async () => {
-    const exported = await custody('export', 'last', '-o', at('action.json'));
     expect([exported.code, exported.err]).toEqual([0, '']);
     expect(exported.out).toContain(`${done.id.slice(0, 8)} with 6 records and 5 statements`);
-    const pinned = await custody('trust', '-o', at('trust.json'));
     expect([pinned.code, pinned.err]).toEqual([0, '']);
     const { code, out, err } = await custody(
       'verify',
@@ -135,9 +137,9 @@ describe('custody export', () => {
 
   test('waits for the witnesses of the action', async () => {
     const late = await city.reading();
-    const exported = custody('export', late.id, '-o', at('late.json'));
+    const exporting = custody('export', late.id, '-o', at('late.json'));
     setTimeout(() => city.witness(), 1500);
-    expect((await exported).code).toBe(0);
+    expect((await exporting).code).toBe(0);
     expect((await custody('verify', at('late.json'), '--trust', at('trust.json'))).code).toBe(0);
   });
 
