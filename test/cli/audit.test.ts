@@ -7,18 +7,14 @@ import { createSpanJoin } from '#cli/evidence/audit/join.ts';
 import { checkLedger } from '#cli/evidence/audit/ledger-checks.ts';
 import { auditLines } from '#cli/evidence/audit/lines.ts';
 import type { AuditSpan } from '#cli/evidence/audit/spans.ts';
-import { encodeAck } from '#custody/ack.ts';
-import { assembleRange } from '#custody/evidence/assemble.ts';
 import { type EvidencePart, formatEvidenceLine } from '#custody/evidence/format.ts';
 import { parseTrust } from '#custody/evidence/trust.ts';
-import { evidenceParts } from '#custody/evidence/write.ts';
 import { parseRecord } from '#custody/record/parse.ts';
 import type { SignedRecord } from '#custody/record.ts';
-import { ORIGIN } from '#test/custody/log/support.ts';
 import { forgeJws, IDS } from '#test/custody/support.ts';
-import { ALLOWED } from './city.ts';
+import { createAuditedCity } from './audited-city.ts';
 import { CONTROLS, folder } from './support.ts';
-import { createWitnessedCity, type WitnessedCity } from './witnessed-city.ts';
+import type { WitnessedCity } from './witnessed-city.ts';
 
 const place = folder();
 let city: WitnessedCity;
@@ -30,65 +26,8 @@ let answer: SignedRecord;
 let parts: readonly EvidencePart[];
 const LATER = Number.MAX_SAFE_INTEGER;
 
-/** A receiver's word that it has everything up to this message. */
-const acknowledge = (by: 'analyzer' | 'action', { claims }: SignedRecord, through = claims.rsq) =>
-  city.put(by, {
-    aud: [claims.iss],
-    sbj: `north.ack.${by}-${by}-1.x`,
-    knd: 'ack',
-    payload: encodeAck({
-      type: 'ack',
-      to: claims.iss,
-      sid: claims.sid,
-      through,
-      session: 'A'.repeat(22),
-    }),
-  });
-
-const proposing = async (causes: readonly SignedRecord[]) => {
-  const payload = {
-    type: 'finding',
-    id: 'analyzer-analyzer-1:sensor-cam-1:speed.csv:17',
-    sensor: 'sensor-cam-1',
-    readingId: 'sensor-cam-1:speed.csv:17',
-    measure: 'speed',
-    at: '2026-01-01T00:00:00.000Z',
-    value: 12.5,
-    score: 5.25,
-    direction: 'low',
-    summary: '',
-    runbook: null,
-    proposal: { tool: 'signal.set_plan', arguments: {} },
-    model: null,
-    degraded: [],
-  };
-  return city.put('analyzer', {
-    aud: ['spiffe://city.example/agent/action/north/*'],
-    sbj: 'north.finding.analyzer-analyzer-1',
-    knd: 'msg',
-    par: causes.map(({ id }) => id),
-    payload: Buffer.from(JSON.stringify(payload)),
-  });
-};
-
 beforeAll(async () => {
-  city = await createWitnessedCity();
-  read = await city.reading();
-  second = await city.reading();
-  found = await proposing([read]);
-  act = await city.act(found, 'signal.set_plan', {});
-  answer = await city.answer(act, ALLOWED);
-  await acknowledge('analyzer', second);
-  await acknowledge('action', found);
-  city.witness();
-  const { ledger } = city.evidence;
-  const copy = {
-    origin: ORIGIN,
-    entries: ledger,
-    tree: ledger.tree,
-    checkpoints: ledger.checkpoints(),
-  };
-  parts = [...evidenceParts(assembleRange(copy))];
+  ({ city, read, second, found, act, answer, parts } = await createAuditedCity());
 });
 afterAll(() => place.remove());
 
