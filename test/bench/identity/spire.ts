@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as pause } from 'node:timers/promises';
 import { TRUST_DOMAIN } from '#test/identity/issuer/harness.ts';
-import { call, openSession, readSvids } from '#test/identity/issuer/raw-client.ts';
 import { spire } from '#test/tools.ts';
 import type { Measure } from '../bus.ts';
-import { entryToSvid, firstAnswers, jwtSvids, manyStreams } from './measures.ts';
+import { part } from './limits.ts';
+import { additions, firstAnswers, jwtSvids, manyStreams } from './measures.ts';
 import {
   SELECTORS,
   type Spire,
@@ -15,52 +14,47 @@ import {
 
 const PATH = '/agent/sensor/north/cam-1';
 /** Few, because each waits until the server has read its entries and the agent has asked for them. */
-const ENTRIES = 40;
+const ENTRIES = 30;
 /** Apart from each other by anything up to this, so that no poll is always equally near. */
-const APART_MS = 2000;
+const APART_MS = [0, 2000] as const;
 const SHORT_INTERVAL = '100ms';
-const SHORT_APART_MS = 500;
+const SHORT_APART_MS = [0, 500] as const;
+const LIMIT_MS = 60_000;
 
-/** Each entry is timed by itself, from before it is added until a stream brings its SVID. */
-async function additions({ admin, socket, agentPath }: Spire, apart: number): Promise<Measure[]> {
-  const session = openSession(socket);
-  const stream = call(session, 'FetchX509SVID');
-  await stream.next();
-  const began = new Map<string, number>();
-  const times: number[] = [];
-  const reading = async (): Promise<void> => {
-    while (times.length < ENTRIES) {
-      const message = await stream.next();
-      const now = performance.now();
-      if (message === undefined) throw new Error(`the stream ended: ${await stream.status}`);
-      for (const { id } of readSvids(message)) {
-        const since = began.get(id);
-        if (since !== undefined) times.push(now - since);
-        began.delete(id);
-      }
-    }
-  };
-  const adding = async (): Promise<void> => {
-    for (let index = 0; index < ENTRIES; index += 1) {
-      await pause(Math.random() * apart);
-      const path = `/job/${index}`;
-      began.set(`spiffe://${TRUST_DOMAIN}${path}`, performance.now());
-      const id = randomUUID();
-      await admin.createEntry({ id, path, parent: agentPath, selectors: SELECTORS, x509Ttl: 600 });
-    }
-  };
-  await Promise.all([reading(), adding()]);
-  stream.cancel();
-  session.destroy();
-  return entryToSvid(times);
+function adding(
+  { admin, socket, agentPath }: Spire,
+  apartMs: readonly [number, number],
+): Promise<Measure[]> {
+  return additions(socket, {
+    entries: ENTRIES,
+    apartMs,
+    limitMs: LIMIT_MS,
+    trustDomain: TRUST_DOMAIN,
+    add: (path) =>
+      admin.createEntry({
+        id: randomUUID(),
+        path,
+        parent: agentPath,
+        selectors: SELECTORS,
+        x509Ttl: 600,
+      }),
+  });
 }
 
-async function withSpire<T>(
+/** Without one that starts and stops there are no figures; why, is said. */
+async function withSpire(
   programs: SpirePrograms,
   options: Pick<SpireOptions, 'interval'>,
-  measure: (of: Spire) => Promise<T>,
-): Promise<T> {
-  const running = await startSpire(programs, { ...options, trustDomain: TRUST_DOMAIN, path: PATH });
+  measure: (of: Spire) => Promise<Measure[]>,
+): Promise<Measure[]> {
+  let running: Spire;
+  try {
+    running = await startSpire(programs, { ...options, trustDomain: TRUST_DOMAIN, path: PATH });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    process.stdout.write(`  SPIRE: not measured: ${why}\n`);
+    return [];
+  }
   try {
     return await measure(running);
   } finally {
@@ -86,19 +80,22 @@ export async function benchSpire(ours: readonly Measure[]): Promise<Measure[]> {
     );
     return [];
   }
+  const measured = (name: string, work: Parameters<typeof part>[2]): Promise<Measure[]> =>
+    part(`SPIRE: ${name}`, LIMIT_MS + 10_000, work);
   const theirs = await withSpire(programs, {}, async (running) => {
     const { socket, agentPid, admin, entryId } = running;
-    const figures = [...(await jwtSvids(socket)), ...(await firstAnswers(socket))];
     const change = () => admin.setX509Ttl(entryId, 601);
-    try {
-      figures.push(...(await manyStreams(socket, agentPid, change)));
-    } catch (error) {
-      process.stdout.write(`  SPIRE: ${error instanceof Error ? error.message : error}\n`);
-    }
-    return [...figures, ...(await additions(running, APART_MS))];
+    return [
+      ...(await measured('JWT-SVIDs', () => jwtSvids(socket))),
+      ...(await measured('first answers', () => firstAnswers(socket))),
+      ...(await measured('many streams', (signal) =>
+        manyStreams(socket, agentPid, change, signal),
+      )),
+      ...(await measured('entries', () => adding(running, APART_MS))),
+    ];
   });
   const short = await withSpire(programs, { interval: SHORT_INTERVAL }, (running) =>
-    additions(running, SHORT_APART_MS),
+    measured(`entries, every ${SHORT_INTERVAL}`, () => adding(running, SHORT_APART_MS)),
   );
   const ratios = theirs.flatMap((theirs) => {
     const same = ours.find(({ name }) => name === theirs.name);
