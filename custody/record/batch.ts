@@ -95,8 +95,8 @@ export interface BatchCache {
   has(jws: string): boolean;
   /** The batch of that JWS, with what the records before have proven of its tree. */
   find(jws: string): (SignedBatch & { readonly inclusion: InclusionRun }) | undefined;
-  /** Only after the signature has verified with a key of the profile. */
-  add(jws: string, verified?: SignedBatch): void;
+  /** Only after the signature has signed with a key of the profile. */
+  add(jws: string, signed?: SignedBatch): void;
 }
 
 /**
@@ -108,11 +108,11 @@ export function createBatchCache(max = 256): BatchCache {
   return {
     has: (jws) => known.has(jws),
     find: (jws) => known.get(jws),
-    add(jws, verified) {
+    add(jws, signed) {
       if (known.has(jws)) return;
       const oldest = known.size >= max ? known.keys().next() : undefined;
       if (oldest?.done === false) known.delete(oldest.value);
-      known.set(jws, verified && { ...verified, inclusion: createInclusionRun() });
+      known.set(jws, signed && { ...signed, inclusion: createInclusionRun() });
     },
   };
 }
