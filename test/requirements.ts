@@ -191,4 +191,63 @@ export const REQUIREMENTS: readonly Requirement[] = [
       'the issuer hands out nothing that its log does not hold, says why, and goes on when there is room',
     ],
   },
+  {
+    id: 'S-34',
+    tests: [
+      'does not get past the gate, as that agent or as a part of the platform',
+      'does not get a record past the door, from inside of that agent, nor into the ledger',
+      'refuses a thief of the authority’s key, who has a valid SVID of a member',
+    ],
+  },
+  {
+    id: 'S-35',
+    tests: [
+      'loses its connections at once, and its certificate opens none; the ledger says so',
+      'cuts the connections under a revoked certificate, and no other of the same identity',
+    ],
+  },
+  {
+    id: 'S-36',
+    tests: [
+      'fewer entries than were signed for are refused',
+      'another entry in the place of one is refused',
+      'where entries and checkpoints are cut off alike, a witness remembers more, and nothing is signed',
+    ],
+  },
+  {
+    id: 'S-37',
+    tests: [
+      'that signs another history is refused by a witness, which keeps the proof and tells the supervisor',
+      'after a size that is a power of two',
+    ],
+  },
+  {
+    id: 'S-38',
+    tests: [
+      'never cosigns two histories and never forgets',
+      'does not start on a memory in which any byte is another',
+    ],
+  },
+  {
+    id: 'S-39',
+    tests: [
+      'is caught and named',
+      'any byte that is flipped changes the verdict, or is one of those that nothing signs',
+      'is unverifiable at best, and says by whom it would have to be judged',
+    ],
+  },
+  {
+    id: 'S-40',
+    tests: [
+      'is witnessed by two of three; by one it is not, and the swarm says so until there are two',
+    ],
+  },
+  {
+    id: 'S-41',
+    tests: [
+      'an acknowledgement that the broker swallows, once, and that it is over when one comes',
+      'a record that the ledger never receives, and when it has',
+      'none in a minute of honest work, in which who speaks has a record of its own proven',
+    ],
+  },
 ];

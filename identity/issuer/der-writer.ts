@@ -55,28 +55,42 @@ export function positiveInteger(bytes: Uint8Array): Buffer {
     : der(TAG.integer, Buffer.from([0]), body);
 }
 
+const TIME_SIZE = { utc: 13, generalized: 15 } as const;
+
+function writeDigits(into: Uint8Array, at: number, date: Date): void {
+  const pair = (offset: number, value: number): void => {
+    into[at + offset] = 0x30 + Math.floor(value / 10);
+    into[at + offset + 1] = 0x30 + (value % 10);
+  };
+  pair(0, date.getUTCFullYear() % 100);
+  pair(2, date.getUTCMonth() + 1);
+  pair(4, date.getUTCDate());
+  pair(6, date.getUTCHours());
+  pair(8, date.getUTCMinutes());
+  pair(10, date.getUTCSeconds());
+  into[at + 12] = 0x5a;
+}
+
+/** A UTCTime of a year before 2050, over 15 octets. */
+export function writeUtcTime(into: Uint8Array, at: number, date: Date): void {
+  into[at] = TAG.utcTime;
+  into[at + 1] = TIME_SIZE.utc;
+  writeDigits(into, at + 2, date);
+}
+
 /** RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime later; whole seconds, rounded down. */
 export function time(date: Date): Buffer {
   const year = date.getUTCFullYear();
-  const generalized = year >= 2050;
-  const size = generalized ? 15 : 13;
-  const out = Buffer.allocUnsafe(2 + size);
-  out[0] = generalized ? TAG.generalizedTime : TAG.utcTime;
-  out[1] = size;
-  let at = 2;
-  const twoDigits = (value: number): void => {
-    out[at] = 0x30 + Math.floor(value / 10);
-    out[at + 1] = 0x30 + (value % 10);
-    at += 2;
-  };
-  if (generalized) twoDigits(Math.floor(year / 100));
-  twoDigits(year % 100);
-  twoDigits(date.getUTCMonth() + 1);
-  twoDigits(date.getUTCDate());
-  twoDigits(date.getUTCHours());
-  twoDigits(date.getUTCMinutes());
-  twoDigits(date.getUTCSeconds());
-  out[at] = 0x5a;
+  if (year < 2050) {
+    const out = Buffer.allocUnsafe(2 + TIME_SIZE.utc);
+    writeUtcTime(out, 0, date);
+    return out;
+  }
+  const out = Buffer.allocUnsafe(2 + TIME_SIZE.generalized);
+  out[0] = TAG.generalizedTime;
+  out[1] = TIME_SIZE.generalized;
+  out.write(String(Math.floor(year / 100)), 2, 'latin1');
+  writeDigits(out, 4, date);
   return out;
 }
 

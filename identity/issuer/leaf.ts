@@ -68,8 +68,11 @@ const USAGES = Buffer.concat([
   extension(HEAD.extKeyUsage, Buffer.from('301406082b0601050507030106082b06010505070302', 'hex')),
 ]);
 /** A subject key identifier up to its 20 octets. */
-const SUBJECT_KEY_ID = extension(HEAD.subjectKeyId, der(TAG.octetString, Buffer.alloc(20)));
-const SUBJECT_KEY_ID_PREFIX = SUBJECT_KEY_ID.subarray(0, -20);
+const SUBJECT_KEY_ID_SIZE = 20;
+const SUBJECT_KEY_ID_PREFIX = extension(
+  HEAD.subjectKeyId,
+  der(TAG.octetString, Buffer.alloc(SUBJECT_KEY_ID_SIZE)),
+).subarray(0, -SUBJECT_KEY_ID_SIZE);
 const NO_UNUSED_BITS = Buffer.of(0);
 
 /** RFC 5280, 4.2.1.2, method 1: SHA-1 of the bit string; an identifier, not a protection. */
@@ -102,11 +105,11 @@ function alternativeNames(request: LeafRequest): Buffer {
   );
 }
 
+/** Why a leaf for these names is not issued by this signer. */
 function objection(request: LeafRequest, signer: LeafSigner): string | undefined {
   const { id } = request;
   if (trustDomainOf(id) !== signer.trustDomain) return `${id} is not in ${signer.trustDomain}`;
   if (pathOf(id) === '') return `${id} has no path`;
-  if (!(request.ttlSeconds > 0)) return 'the lifetime is not positive';
   if (!(request.dns ?? []).every(isDnsName)) return 'a DNS name is not well-formed';
   // IPv4 inside IPv6 and zones have forms of their own; nothing here needs them.
   const plain = (ip: string) => isIP(ip) === 4 || (isIP(ip) === 6 && /^[0-9a-f:]+$/i.test(ip));
@@ -114,55 +117,123 @@ function objection(request: LeafRequest, signer: LeafSigner): string | undefined
   return undefined;
 }
 
+/** What differs between two leaves for the same names under the same authority, beside the key. */
+export interface LeafLife {
+  readonly issuedAt: Date;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  /** 16 octets. */
+  readonly serial: Buffer;
+}
+
+/** @param serial at least 16 random octets */
+export function leafLife(
+  { ttlSeconds }: Pick<LeafRequest, 'ttlSeconds'>,
+  signer: LeafSigner,
+  now: Date,
+  serial: Uint8Array,
+): Outcome<LeafLife, IssuerCode> {
+  if (!(ttlSeconds > 0)) return refuse('LEAF_INVALID', 'the lifetime is not positive');
+  // X.509 knows whole seconds; round before, so that what is logged is what is in the certificate.
+  const seconds = (ms: number): Date => new Date(Math.floor(ms / 1000) * 1000);
+  const notBefore = seconds(now.getTime() - BACKDATE_MS);
+  const end = Math.min(now.getTime() + ttlSeconds * 1000, signer.notAfter.getTime());
+  const notAfter = seconds(end);
+  if (notAfter <= now) return refuse('AUTHORITY_EXPIRED', 'the signing authority has expired');
+  // X-09: positive, at most 20 octets; the set second bit makes the length constant.
+  const number = Buffer.from(serial.subarray(0, 16));
+  number[0] = ((number[0] ?? 0) & 0x7f) | 0x40;
+  return accept({ issuedAt: now, notBefore, notAfter, serial: number });
+}
+
+/** The part that is signed, and where in it stands what differs from leaf to leaf. */
+export interface LeafBody {
+  readonly bytes: Buffer;
+  readonly at: {
+    readonly serial: number;
+    readonly notBefore: number;
+    readonly notAfter: number;
+    readonly publicKey: number;
+    readonly subjectKeyId: number;
+  };
+}
+
 /**
- * An X.509-SVID leaf (X509-SVID 2 to 4): one URI SAN, critical because the subject is empty;
+ * The body of an X.509-SVID leaf (X509-SVID 2 to 4): one URI SAN, critical because the subject is empty;
  * `digitalSignature` alone; lifetime capped by the authority's.
- * @param serial at least 16 random octets
  */
+export function leafBody(
+  request: LeafRequest,
+  signer: LeafSigner,
+  { serial, notBefore, notAfter }: LeafLife,
+): Outcome<LeafBody, IssuerCode> {
+  const wrong = objection(request, signer);
+  if (wrong !== undefined) return refuse('LEAF_INVALID', wrong);
+  const names = extension(HEAD.subjectAltName, alternativeNames(request));
+  const extensions = der(
+    0xa3,
+    sequence(
+      USAGES,
+      SUBJECT_KEY_ID_PREFIX,
+      subjectKeyId(request.publicKey),
+      signer.authorityKeyId,
+      names,
+    ),
+  );
+  const number = positiveInteger(serial);
+  const [begin, end] = [time(notBefore), time(notAfter)];
+  const validity = sequence(begin, end);
+  const key = request.publicKey;
+  const parts = [
+    VERSION_3,
+    number,
+    ALGORITHM,
+    signer.subject,
+    validity,
+    EMPTY_NAME,
+    key,
+    extensions,
+  ];
+  const bytes = sequence(...parts);
+  const keyEnd = bytes.length - extensions.length;
+  const validityEnd = keyEnd - key.length - EMPTY_NAME.length;
+  return accept({
+    bytes,
+    at: {
+      serial:
+        validityEnd - validity.length - signer.subject.length - ALGORITHM.length - serial.length,
+      notBefore: validityEnd - end.length - begin.length,
+      notAfter: validityEnd - end.length,
+      publicKey: keyEnd - key.length,
+      subjectKeyId:
+        bytes.length - names.length - signer.authorityKeyId.length - SUBJECT_KEY_ID_SIZE,
+    },
+  });
+}
+
+/** Signs a body. */
+export function signLeaf(
+  body: Uint8Array,
+  id: SpiffeId,
+  signer: LeafSigner,
+  { serial, ...times }: LeafLife,
+): Leaf {
+  const signature = sign('sha256', body, signer.key);
+  const certificate = sequence(body, ALGORITHM, der(TAG.bitString, NO_UNUSED_BITS, signature));
+  const thumbprint = hash('sha256', certificate, 'base64url');
+  return { certificate, id, serial: serial.toString('hex'), thumbprint, ...times };
+}
+
+/** @param serial at least 16 random octets */
 export function issueLeaf(
   request: LeafRequest,
   signer: LeafSigner,
   now: Date,
   serial: Uint8Array,
 ): Outcome<Leaf, IssuerCode> {
-  const wrong = objection(request, signer);
-  if (wrong !== undefined) return refuse('LEAF_INVALID', wrong);
-  // X.509 knows whole seconds; round before, so that what is logged is what is in the certificate.
-  const seconds = (ms: number): Date => new Date(Math.floor(ms / 1000) * 1000);
-  const notBefore = seconds(now.getTime() - BACKDATE_MS);
-  const end = Math.min(now.getTime() + request.ttlSeconds * 1000, signer.notAfter.getTime());
-  const notAfter = seconds(end);
-  if (notAfter <= now) return refuse('AUTHORITY_EXPIRED', 'the signing authority has expired');
-
-  // X-09: positive, at most 20 octets; the set second bit makes the length constant.
-  const number = Buffer.from(serial.subarray(0, 16));
-  number[0] = ((number[0] ?? 0) & 0x7f) | 0x40;
-  const extensions = sequence(
-    USAGES,
-    SUBJECT_KEY_ID_PREFIX,
-    subjectKeyId(request.publicKey),
-    signer.authorityKeyId,
-    extension(HEAD.subjectAltName, alternativeNames(request)),
-  );
-  const body = sequence(
-    VERSION_3,
-    positiveInteger(number),
-    ALGORITHM,
-    signer.subject,
-    sequence(time(notBefore), time(notAfter)),
-    EMPTY_NAME,
-    request.publicKey,
-    der(0xa3, extensions),
-  );
-  const signature = sign('sha256', body, signer.key);
-  const certificate = sequence(body, ALGORITHM, der(TAG.bitString, NO_UNUSED_BITS, signature));
-  return accept({
-    certificate,
-    id: request.id,
-    serial: number.toString('hex'),
-    thumbprint: hash('sha256', certificate, 'base64url'),
-    issuedAt: now,
-    notBefore,
-    notAfter,
-  });
+  const life = leafLife(request, signer, now, serial);
+  if (!life.ok) return life;
+  const body = leafBody(request, signer, life.value);
+  if (!body.ok) return body;
+  return accept(signLeaf(body.value.bytes, request.id, signer, life.value));
 }

@@ -3,7 +3,8 @@ import type { Authorities } from './authorities.ts';
 import type { IssuerCode } from './codes.ts';
 import { type Commit, groupCommit, renewal } from './commit.ts';
 import { type RegistrationEntry, type Selector, selectorText } from './entry.ts';
-import { issueLeaf, type Leaf, type LeafRequest } from './leaf.ts';
+import type { Leaf, LeafRequest } from './leaf.ts';
+import { createLeafIssuer } from './leaf-issuer.ts';
 import type { Issuance } from './log.ts';
 import type { Store } from './store.ts';
 import { storeRefusal } from './store-error.ts';
@@ -92,6 +93,7 @@ export function createSvids(options: SvidsOptions): Svids {
   }
   const held = new Map<string, Map<string, Held>>();
   const makeKey = createKeyMaker();
+  const issueLeaf = createLeafIssuer();
   const commit: Commit = groupCommit(store.recordIssuances);
 
   const sign = (request: LeafRequest) =>

@@ -1,6 +1,6 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createAuthority } from '#identity/issuer/authority.ts';
-import { issueLeaf } from '#identity/issuer/leaf.ts';
+import { createLeafIssuer } from '#identity/issuer/leaf-issuer.ts';
 import { pooledRandom } from '#identity/issuer/random-pool.ts';
 import { createKeyMaker } from '#identity/issuer/workload-key.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
@@ -33,6 +33,7 @@ export async function pure(): Promise<Measure[]> {
   const authority = await createAuthority(TRUST_DOMAIN, new Date(), randomBytes(16));
   const id = spiffeId(`spiffe://${TRUST_DOMAIN}/agent/sensor/north/cam-1`);
   const makeKey = createKeyMaker();
+  const issueLeaf = createLeafIssuer();
   const random = pooledRandom(randomBytes);
   const given = makeKey().spki;
   const bytes = randomBytes(400);

@@ -12,7 +12,8 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { type Authority, createAuthority } from '#identity/issuer/authority.ts';
 import { issueLeaf, type Leaf, type LeafRequest } from '#identity/issuer/leaf.ts';
-import { type P256Spki, spkiOf } from '#identity/issuer/workload-key.ts';
+import { createLeafIssuer } from '#identity/issuer/leaf-issuer.ts';
+import { createKeyMaker, type P256Spki, spkiOf } from '#identity/issuer/workload-key.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
 import { keyPair, TRUST_DOMAIN } from './harness.ts';
 
@@ -111,6 +112,69 @@ describe('X.509-SVID leaf', () => {
       { numRuns: 50 },
     );
   });
+
+  test('one that issues over and over writes what is written anew, whatever comes in which order', async () => {
+    const other = await createAuthority(TRUST_DOMAIN, now, randomBytes(16));
+    const issuer = createLeafIssuer();
+    const makeKey = createKeyMaker();
+    const names = fc.record({
+      id: fc.constantFrom(ID, spiffeId(`spiffe://${TRUST_DOMAIN}/a`)),
+      dns: fc.constantFrom([], ['localhost'], ['a.example', 'b.example']),
+      ip: fc.constantFrom([], ['127.0.0.1']),
+      ttlSeconds: fc.integer({ min: 1, max: 90_000 }),
+    });
+    // One side of 2050, the other, and across: X.509 spells times in two ways.
+    const times = [now, new Date('2049-12-31T23:59:55Z'), new Date('2050-06-01T00:00:00Z')];
+    const signers = [authority, other].flatMap((signer) => [
+      { ...signer },
+      { ...signer, notAfter: new Date('2099-01-01T00:00:00Z') },
+    ]);
+    const requests = fc.array(
+      fc.tuple(names, fc.constantFrom(...times), fc.constantFrom(...signers)),
+      { minLength: 1, maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(requests, (all) => {
+        for (const [request, at, signer] of all) {
+          const [key, serial] = [makeKey().spki, randomBytes(16)];
+          const whole = { ...request, publicKey: key };
+          const [one, two] = [issuer, issueLeaf].map((issue) => issue(whole, signer, at, serial));
+          if (!two?.ok || !one?.ok) {
+            expect(one).toEqual(two);
+            continue;
+          }
+          expect(signedPart(one.value.certificate)).toBe(signedPart(two.value.certificate));
+          expect({ ...one.value, certificate: '', thumbprint: '' }).toEqual({
+            ...two.value,
+            certificate: '',
+            thumbprint: '',
+          });
+          expect(new X509Certificate(one.value.certificate).serialNumber.toLowerCase()).toBe(
+            one.value.serial,
+          );
+        }
+      }),
+      { numRuns: 60 },
+    );
+    const request = { id: ID, publicKey: spki(), ttlSeconds: 20 };
+    for (const [change, code] of [
+      [{ ttlSeconds: 0 }, 'LEAF_INVALID'],
+      [{ id: spiffeId('spiffe://other.example/a') }, 'LEAF_INVALID'],
+      [{ dns: ['*'] }, 'LEAF_INVALID'],
+    ] as const) {
+      expect(issuer(request, authority, now, randomBytes(16)).ok).toBe(true);
+      const refused = issuer({ ...request, ...change }, authority, now, randomBytes(16));
+      expect(refused).toMatchObject({ code });
+    }
+    // One and the same leaf is never written twice: the first stays what it was.
+    const first = issuer(request, authority, now, randomBytes(16));
+    if (!first.ok) throw new Error(first.detail);
+    const before = Buffer.from(first.value.certificate).toString('hex');
+    issuer(request, authority, now, randomBytes(16));
+    expect(Buffer.from(first.value.certificate).toString('hex')).toBe(before);
+    expect(new X509Certificate(first.value.certificate).verify(rootKey())).toBe(true);
+  });
+  const rootKey = () => new X509Certificate(authority.certificate).publicKey;
 
   test('openssl verify -x509_strict accepts it, and not under another authority', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'leaf-'));

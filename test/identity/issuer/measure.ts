@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createAuthority } from '#identity/issuer/authority.ts';
-import { issueLeaf } from '#identity/issuer/leaf.ts';
+import { createLeafIssuer } from '#identity/issuer/leaf-issuer.ts';
 import { createKeyMaker } from '#identity/issuer/workload-key.ts';
 import { spiffeId } from '#identity/spiffe-id.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN } from './harness.ts';
@@ -13,6 +13,7 @@ const rate = (count: number, since: number): string =>
   `${Math.round((count * 1000) / (performance.now() - since))}/s`;
 
 const makeKey = createKeyMaker();
+const issueLeaf = createLeafIssuer();
 const { spki: publicKey } = makeKey();
 const warmUp = performance.now() + 1000;
 while (performance.now() < warmUp) {
