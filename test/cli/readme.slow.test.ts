@@ -39,7 +39,9 @@ function sh(line: string): Promise<Ended> {
 
 /** The same command on a state folder of this test's own. */
 const here = (command: string): string =>
-  command.replace(PREFIX, `${PREFIX}--state-dir ${place.path} `);
+  command
+    .replace(PREFIX, `${PREFIX}--state-dir ${place.path} `)
+    .replaceAll(/\b(?:evidence|trust)\.json/g, (name) => join(place.path, name));
 
 /** What keeps running until Ctrl-C, or is run by CI itself, or needs an engine that is not here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
