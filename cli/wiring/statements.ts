@@ -17,7 +17,7 @@ export interface StatementsOptions {
   /** The attester's: no key of the authority. */
   readonly signer: NoteSigner;
   readonly lives: Lives;
-  readonly issuer: Pick<IssuerLink, 'administer'>;
+  readonly issuer: Pick<IssuerLink, 'administer' | 'pending'>;
   /** Identities that gate or doors would believe; of others nothing is stated. */
   readonly isMember: (id: string) => boolean;
   /** Those that are needed before there is a ledger: theirs stand when they are stated. */
@@ -160,7 +160,7 @@ export function createStatements(options: StatementsOptions): Statements {
     while (!closed) {
       stalled = entering.waiting() >= MAX_WAITING;
       if (stalled) break;
-      const page = await issuer.administer((link) => link.pending(read));
+      const page = await issuer.pending(read);
       if (!page.ok || page.value.upTo === read) break;
       for (const { seq, issuance } of page.value.rows) take(seq, issuance);
       read = page.value.upTo;

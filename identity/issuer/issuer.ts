@@ -52,6 +52,8 @@ export interface IssuerOptions {
   readonly limits?: Partial<ConnectionLimits>;
   /** Bundles of foreign trust domains, which entries may federate with; none unless given. */
   readonly federated?: (trustDomain: string) => FederatedBundle | undefined;
+  /** SPIRE's `agent_ttl`, in seconds; an hour unless given. */
+  readonly nodeTtlSeconds?: number;
   /** SPIRE's `workload_size_limit` for `unix:sha256`, in bytes. */
   readonly workloadSizeLimit?: number;
   /** One line for the issuer's own log; never holds a secret. */
@@ -148,7 +150,12 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   };
 
   const parts = { store, authorities, jwtAuthorities, registry, trustDomain, clock, random };
-  const nodes = createNodeService({ ...parts, jwtSvids, evicted: () => changes.notify() });
+  const nodes = createNodeService({
+    ...parts,
+    jwtSvids,
+    ttlSeconds: options.nodeTtlSeconds,
+    evicted: () => changes.notify(),
+  });
   // Strangers of the network: their refusals must not fill a log, nor the link.
   const refusals = createRefusalLog((line) => {
     say(`node endpoint: ${line}`);

@@ -169,12 +169,9 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
       case NODE_PATHS.svids: {
         const requests = readSvidRequests(json);
         if (requests === undefined) return malformed;
-        const svids: object[] = [];
-        for (const request of requests) {
-          const leaf = service.svid(node.value, request, exported);
-          if (!leaf.ok) return leaf;
-          svids.push({ entryId: request.entryId, ...certified(leaf.value) });
-        }
+        const made = service.svids(node.value, requests, exported);
+        if (!made.ok) return made;
+        const svids = made.value.map(({ entryId, leaf }) => ({ entryId, ...certified(leaf) }));
         return accept({ svids, ...bundle });
       }
       case NODE_PATHS.watch: {

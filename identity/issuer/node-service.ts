@@ -44,7 +44,12 @@ export interface NodeService {
   renew(node: Node, request: KeyRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
   /** The entries whose parent the node is, by its ID or by an alias. */
   entriesOf(node: Node): readonly RegistrationEntry[];
-  svid(node: Node, request: SvidRequest, exported: Uint8Array): Outcome<Leaf, IssuerCode>;
+  /** All or none. */
+  svids(
+    node: Node,
+    requests: readonly SvidRequest[],
+    exported: Uint8Array,
+  ): Outcome<readonly { readonly entryId: string; readonly leaf: Leaf }[], IssuerCode>;
   token(node: Node, request: TokenRequest): Promise<Outcome<IssuedJwt, IssuerCode>>;
   list(): readonly JoinedNode[];
   /** SPIRE's DeleteAgent: what it holds stays valid to its end, and it gets nothing more. */
@@ -66,6 +71,8 @@ export interface NodeServiceOptions {
   readonly authorities: Authorities;
   readonly registry: Registry;
   readonly jwtSvids: Pick<JwtSvids, 'forProcess' | 'forget'>;
+  /** Life of a node's own SVID, in seconds; SPIRE's `agent_ttl`. */
+  readonly ttlSeconds?: number | undefined;
   /** After a node was put out. */
   readonly evicted: () => void;
   readonly trustDomain: string;
@@ -81,6 +88,7 @@ const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
 
 export function createNodeService(options: NodeServiceOptions): NodeService {
   const { store, authorities, registry, trustDomain, clock, random } = options;
+  const ownLife = { ttlSeconds: options.ttlSeconds ?? DEFAULT_X509_TTL_SECONDS };
   const seen = new Map<string, number>();
   const made = new Map<string, { readonly minute: number; readonly count: number }>();
 
@@ -166,7 +174,7 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
         return refusedToken(digest);
       }
       const id = spiffeId(joinTokenAgentId(trustDomain, digest));
-      const leaf = issue(id, request, exported, { ttlSeconds: DEFAULT_X509_TTL_SECONDS });
+      const leaf = issue(id, request, exported, ownLife);
       if (!leaf.ok) return leaf;
       const now = seconds(clock());
       const { serial, notAfter } = leaf.value;
@@ -196,7 +204,7 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
       return accept(true);
     },
     renew: (node, request, exported) => {
-      const leaf = issue(node.id, request, exported, { ttlSeconds: DEFAULT_X509_TTL_SECONDS });
+      const leaf = issue(node.id, request, exported, ownLife);
       if (!leaf.ok) return leaf;
       const row: NodeRow | undefined = store.node(node.id);
       if (row === undefined) return refuse('NODE_UNKNOWN', `${node.id} has not joined`);
@@ -208,19 +216,25 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
       return leaf;
     },
     entriesOf,
-    svid: (node, request, exported) => {
-      const found = entryOf(node, request.entryId);
-      if (!found.ok) return found;
-      if (!mayHaveMore(node.id)) {
-        return refuse('SVIDS_TOO_MANY', `more than ${SVIDS_PER_MINUTE} new SVIDs a minute`);
+    svids: (node, requests, exported) => {
+      const have = joinTokenSelectors(node.id);
+      const made: { readonly entryId: string; readonly leaf: Leaf }[] = [];
+      for (const request of requests) {
+        const found = entryOf(node, request.entryId);
+        if (!found.ok) return found;
+        if (!mayHaveMore(node.id)) {
+          return refuse('SVIDS_TOO_MANY', `more than ${SVIDS_PER_MINUTE} new SVIDs a minute`);
+        }
+        const entry = found.value;
+        const ttlSeconds = Math.min(entry.x509_svid_ttl, secondsLeft(entry, clock()));
+        const life = { ttlSeconds, dns: entry.dns_names };
+        const leaf = issue(entry.spiffe_id, request, exported, life);
+        if (!leaf.ok) return leaf;
+        made.push({ entryId: entry.id, leaf: leaf.value });
       }
-      const entry = found.value;
-      const ttlSeconds = Math.min(entry.x509_svid_ttl, secondsLeft(entry, clock()));
-      const life = { ttlSeconds, dns: entry.dns_names };
-      const leaf = issue(entry.spiffe_id, request, exported, life);
-      if (!leaf.ok) return leaf;
-      store.recordIssuances([rowOf(leaf.value, entry.id, joinTokenSelectors(node.id))]);
-      return leaf;
+      // One wait for the disk, whatever one request asks for.
+      store.recordIssuances(made.map(({ entryId, leaf }) => rowOf(leaf, entryId, have)));
+      return accept(made);
     },
     token: async (node, { entryId, audience }) => {
       const found = entryOf(node, entryId);

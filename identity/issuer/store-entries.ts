@@ -68,12 +68,13 @@ export function openEntryStore(
       const merged = next
         .filter(({ id }) => !away.has(id))
         .map((entry) => ({ ...entry, ...carryOver(known.get(entry.id), entry) }));
-      const before = stored.filter(({ origin }) => origin === 'file');
-      const same = merged.every((entry) => {
-        const old = before.find((one) => one.entry.id === entry.id)?.entry;
-        return old?.revision_number === entry.revision_number;
-      });
-      if (same && merged.length === before.length) return;
+      const before = new Map(
+        stored
+          .filter(({ origin }) => origin === 'file')
+          .map(({ entry }) => [entry.id, entry.revision_number]),
+      );
+      const same = merged.every(({ id, revision_number: now }) => before.get(id) === now);
+      if (same && merged.length === before.size) return;
       transaction(() => {
         db.exec("DELETE FROM registration_entries WHERE origin = 'file'");
         for (const entry of merged) {

@@ -11,6 +11,7 @@ import { type Outcome, refuse } from '#identity/outcome.ts';
 import type { Registration } from '../swarm-file/entries.ts';
 
 type Minted = Awaited<ReturnType<LauncherLink['mint']>>;
+type Pending = Awaited<ReturnType<LauncherLink['pending']>>;
 type Bundle = Awaited<ReturnType<LauncherLink['bundle']>>;
 
 /**
@@ -31,6 +32,8 @@ export interface IssuerLink {
   exited(pid: number, startTime: number): void;
   mint(request: MintRequest): Promise<Minted>;
   bundle(): Promise<Bundle>;
+  /** See `Outbox`. Resolves when `onMinted` has been called for every row of the page that was minted. */
+  pending(after: number): Promise<Pending>;
   /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile. */
   administer<T>(question: (issuer: Administered) => Promise<Outcome<T>>): Promise<Outcome<T>>;
   onEvent(listener: (event: LinkEvent) => void): () => void;
@@ -54,7 +57,6 @@ export type Administered = Pick<
   | 'joinToken'
   | 'listNodes'
   | 'evictNode'
-  | 'pending'
   | 'acknowledge'
   | 'authorities'
 >;
@@ -86,6 +88,7 @@ export function createIssuerLink(): IssuerLink {
   const listeners = new Set<(event: LinkEvent) => void>();
   const attached = new Set<() => void>();
   const minted = new Set<(leaf: Uint8Array, spiffeId: string) => void>();
+  const minting = new Set<Promise<Minted>>();
   const denials = new Map<number, string>();
   let entries: readonly Registration[] = [];
   let link: LauncherLink | undefined;
@@ -103,6 +106,13 @@ export function createIssuerLink(): IssuerLink {
       if (answer.ok || answer.code !== 'LINK_CLOSED' || closed) return answer;
       await to.closed;
     }
+  }
+
+  async function mint(request: MintRequest): Promise<Minted> {
+    const answer = await ask((to) => to.mint(request));
+    const [leaf] = answer.ok ? answer.value.chain : [];
+    if (leaf !== undefined) for (const listener of minted) listener(leaf, request.spiffeId);
+    return answer;
   }
 
   return {
@@ -145,11 +155,16 @@ export function createIssuerLink(): IssuerLink {
       living.delete(keyOf(pid, startTime));
       void link?.exited(pid, startTime);
     },
-    mint: async (request) => {
-      const answer = await ask((to) => to.mint(request));
-      const [leaf] = answer.ok ? answer.value.chain : [];
-      if (leaf !== undefined) for (const listener of minted) listener(leaf, request.spiffeId);
+    mint: (request) => {
+      const answer = mint(request).finally(() => minting.delete(answer));
+      minting.add(answer);
       return answer;
+    },
+    pending: async (after) => {
+      const page = await ask((to) => to.pending(after));
+      // The issuer answers in order, yet of two answers in one chunk the later may be read first.
+      await Promise.allSettled(minting);
+      return page;
     },
     bundle: () => ask((to) => to.bundle()),
     administer: ask,

@@ -60,7 +60,8 @@ describe('the life of a swarm', { timeout: 90_000 }, () => {
     const cli = up('killed');
     await cli.said('"action"');
     const pids = pidsIn(await statusOf(runOf('killed')));
-    expect(pids).toHaveLength(12);
+    // Three agents, four services, a ledger, issuer, broker, two gates and three witnesses.
+    expect(pids).toHaveLength(15);
     const began = performance.now();
     cli.child.kill('SIGKILL');
     expect(await survivors(pids, GONE_WITHIN_MS)).toEqual([]);

@@ -66,7 +66,7 @@ async function settle(): Promise<void> {
 }
 
 /** Reads storage anew, and holds it against receipts and against what each witness has seen. */
-async function judge(): Promise<{ readonly entries: number; readonly heads: number }> {
+async function judge(): Promise<{ readonly heads: number }> {
   const reader = await openReader(bench);
   const { view, faults } = reader;
   expect(faults).toEqual([]);
@@ -90,7 +90,7 @@ async function judge(): Promise<{ readonly entries: number; readonly heads: numb
   }
   const heads = view.checkpoints().length;
   await reader.close();
-  return { entries: all.length, heads };
+  return { heads };
 }
 
 async function killed(running: RunningProcess): Promise<void> {
@@ -99,12 +99,10 @@ async function killed(running: RunningProcess): Promise<void> {
 }
 
 test(`a ledger killed ${KILLS} times under load loses no record that it gave a receipt for, holds none twice, and has one history`, async () => {
-  let restarts = 0;
   for (let round = 0; round < KILLS; round += 1) {
     const running = await bench.start();
-    const early = await Promise.race([running.exited, delay(randomInt(LIFE_MS), undefined)]);
     // It may find what its life before has left on its way: then it ends, and the next one reads it.
-    if (early !== undefined) restarts += 1;
+    await Promise.race([running.exited, delay(randomInt(LIFE_MS))]);
     await killed(running);
     const witness = bench.witnesses[round % (3 * bench.witnesses.length)];
     if (witness !== undefined) {
@@ -115,10 +113,7 @@ test(`a ledger killed ${KILLS} times under load loses no record that it gave a r
   const last = await bench.start();
   await settle();
   await last.stop(5000);
-  const { entries, heads } = await judge();
-  console.log(
-    `${KILLS} kills, ${entries} entries, ${receipted.size} receipts, ${heads} heads, ${restarts} ended by themselves`,
-  );
+  const { heads } = await judge();
   expect(new Set(submitted)).toEqual(receipted);
   expect(heads).toBeGreaterThan(KILLS / 4);
 }, 1_800_000);
@@ -136,9 +131,6 @@ test(`a broker killed ${BROKER_KILLS} times under load loses no record that the 
   await ledger.stop(5000);
   ledger = await bench.start();
   await ledger.stop(5000);
-  const { entries, heads } = await judge();
-  console.log(
-    `${BROKER_KILLS} kills of the broker, ${entries} entries, ${receipted.size} receipts, ${heads} heads`,
-  );
+  expect((await judge()).heads).toBeGreaterThan(0);
   expect(new Set(submitted)).toEqual(receipted);
 }, 1_800_000);

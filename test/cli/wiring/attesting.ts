@@ -35,10 +35,6 @@ export function setUp() {
   const alarms: string[] = [];
   const revoked: string[] = [];
   const link = {
-    pending: async (after: number) => {
-      const page = rows.filter(({ seq }) => seq > after).slice(0, 500);
-      return accept({ rows: page, upTo: page.at(-1)?.seq ?? after });
-    },
     acknowledge: async (upTo: number) => {
       acknowledged.push(upTo);
       return accept({});
@@ -48,11 +44,15 @@ export function setUp() {
       return accept({ entries: all.slice(offset), total: all.length });
     },
   } as unknown as Administered;
+  const pending = async (after: number) => {
+    const page = rows.filter(({ seq }) => seq > after).slice(0, 500);
+    return accept({ rows: page, upTo: page.at(-1)?.seq ?? after });
+  };
   const lives: Lives = createLives(Date.now);
   const statements: Statements = createStatements({
     signer: attester,
     lives,
-    issuer: { administer: (question) => question(link) },
+    issuer: { administer: (question) => question(link), pending },
     isMember: (id) => id === ID || id === LEDGER,
     bootstrap: new Set([LEDGER]),
     toLedger: (note) => ledger.push(note),

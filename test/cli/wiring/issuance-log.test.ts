@@ -57,7 +57,7 @@ async function issuerOf(link: IssuerLink, clock = Date.now): Promise<Issuer> {
     launcherKey: createPublicKey({ key, format: 'der', type: 'spki' }),
     ciKeys: new Map([['ci-1', ci.publicKey]]),
     limits: { graceMs: 100 },
-    mintable: [],
+    mintable: [ID],
     clock: () => new Date(clock()),
   });
   const attached = await link.attach(near);
@@ -101,6 +101,7 @@ async function launch(clock = Date.now): Promise<Run> {
     if (event === 'outbox') statements.look();
   });
   link.onAttached(() => statements.look());
+  link.onMinted(lives.minted);
   const issuer = await issuerOf(link, clock);
   const run = { link, statements, ledger, alarms, issuer };
   runs.push(run);
@@ -141,6 +142,21 @@ test('what was issued stays in the outbox until the ledger holds it', async () =
   run.statements.entered(run.ledger[0] ?? '');
   await eventually(() => outbox(run).length === 0);
   expect(run.alarms).toEqual([]);
+});
+
+test('what is minted for a key of the launcher is vouched for, even if its row is read in the same moment', async () => {
+  const run = await launch();
+  const publicKey = keyPair().publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
+  const mint = () => run.link.mint({ spiffeId: ID, publicKey, ttl: 60 });
+  for (let round = 1; round <= 20; round += 1) {
+    // One chunk on the link: the row is read by a question that was asked with the one that makes it.
+    const minted = mint();
+    run.statements.look();
+    expect((await minted).ok).toBe(true);
+    await eventually(() => run.ledger.length + run.alarms.length >= round);
+  }
+  expect(run.alarms).toEqual([]);
+  expect(serials(run.ledger)).toEqual(outbox(run).map(serialOf));
 });
 
 test('an issuer that dies before the ledger holds it has it for the ledger afterwards', async () => {
