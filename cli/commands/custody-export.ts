@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { type EvidencePart, formatEvidence } from '#custody/evidence/format.ts';
-import { MAX_DOCUMENT_CHARACTERS, parseEvidenceLine } from '#custody/evidence/parse.ts';
+import { MAX_DOCUMENT_CHARACTERS } from '#custody/evidence/parse.ts';
 import { EXIT_CODES } from '#custody/evidence/verdict.ts';
 import { type EvidenceClient, evidenceClient } from '../evidence/client.ts';
+import { documentOf } from '../evidence/document.ts';
 import { type OutputFile, openOutput } from '../evidence/output-file.ts';
 import { print, UserError } from '../output.ts';
 import { swarmClient } from '../story/client.ts';
@@ -90,7 +90,7 @@ async function exportAction(
   const lines: string[] = [];
   const ask = { withhold: options.withhold === true, waitMs: options.wait * 1000 };
   const { needed, witnessed } = await client.action(id, ask, (line) => lines.push(line));
-  const document = asDocument(lines);
+  const document = documentOf(lines);
   if (document.length <= MAX_DOCUMENT_CHARACTERS) out.write(document);
   else for (const line of lines) out.write(line);
   out.commit();
@@ -126,17 +126,6 @@ async function exportAll(
     throw new UserError('nothing is witnessed yet: is a quorum of witnesses running?');
   out.commit();
   sayOf(options)(`${options.output}: ${size} entries, all that is witnessed`);
-}
-
-/** The lines of an action as one document, which is easier to pass on and to read by other tools. */
-function asDocument(lines: readonly string[]): string {
-  const parts: EvidencePart[] = [];
-  for (const [index, line] of lines.entries()) {
-    const parsed = parseEvidenceLine(line.trimEnd(), index === 0);
-    if (!parsed.ok) throw new UserError(`the swarm sent what is no evidence: ${parsed.detail}`);
-    parts.push(...parsed.value);
-  }
-  return formatEvidence(parts);
 }
 
 function countOf(lines: readonly string[]): { readonly records: number; readonly others: number } {

@@ -1,9 +1,10 @@
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { CLAIMS, type Claim, type Observed } from '../demo/claims.ts';
 import { buildCompromiseImages } from '../demo/compromises.ts';
-import { keepTraces, leftBehind, processesOf } from '../demo/remains.ts';
+import { EVIDENCE_FILES } from '../demo/evidence.ts';
+import { keepFiles, leftBehind, processesOf } from '../demo/remains.ts';
 import { tellDemo, tellReady } from '../demo/tell.ts';
 import { onInterrupt } from '../interrupt.ts';
 import { paint, print, printJson, UserError } from '../output.ts';
@@ -47,9 +48,10 @@ export function demoCommand(): Command {
       const remains = leftBehind(processes, running.run);
       if (remains.length > 0) throw new UserError(`left behind: ${remains.join(', ')}`);
       seen.stopped = `${processes.size} processes ended, no socket left`;
-      const traces = await keepTraces(running, join(runs, 'demo'));
-      if (options.json === true) printJson({ claims: CLAIMS, observed: seen, traces });
-      else say(`Traces  ${traces}   (Jaeger UI: Upload)`);
+      const files = [basename(running.traces.file), ...EVIDENCE_FILES];
+      const kept = await keepFiles(running.run, files, join(runs, 'demo'));
+      if (options.json === true) printJson({ claims: CLAIMS, observed: seen, kept, files });
+      else say(`Kept    ${kept}/: ${files.join(', ')}`);
       finish(seen, performance.now() - began, options.json === true);
     });
 }

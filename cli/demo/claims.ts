@@ -8,6 +8,8 @@ export const CLAIMS = {
   works: 'the finding became an order, and the city works changed as it said',
   renewal: 'an SVID was renewed and no reading was lost',
   tree: 'every hop from the action back to the reading is genuine',
+  evidence:
+    'the action is proven by another process from its file and pinned keys, and a changed bit is named',
   compromises: 'each compromise works with shared keys, and is stopped here with the culprit named',
   records: 'no record is missing in the ledger, and every refusal is one that was expected',
   stopped: 'everything is stopped',

@@ -27,12 +27,15 @@ export function leftBehind(pids: Iterable<number>, run: RunFolder): string[] {
   return [...living.map((pid) => `process ${pid}`), ...sockets];
 }
 
-/** Of a stopped demo only its traces stay, in the place of the last one's; returns their path. */
-export async function keepTraces({ run, traces }: RunningSwarm, folder: string): Promise<string> {
-  const kept = join(folder, 'traces.jsonl');
+/** Of a stopped demo only these files stay, in the place of the last one's; returns their folder. */
+export async function keepFiles(
+  { path }: Pick<RunFolder, 'path'>,
+  files: readonly string[],
+  folder: string,
+): Promise<string> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  await rename(traces.file, kept);
-  await rm(run.path, { recursive: true, force: true });
-  const path = relative(process.cwd(), kept);
-  return path.startsWith('..') ? kept : path;
+  for (const file of files) await rename(join(path, file), join(folder, file));
+  await rm(path, { recursive: true, force: true });
+  const short = relative(process.cwd(), folder);
+  return short.startsWith('..') ? folder : short;
 }

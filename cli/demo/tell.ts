@@ -6,6 +6,7 @@ import type { RunningSwarm } from '../wiring/swarm.ts';
 import { type Expected, refusedIn, surprises, untilComplete } from './account.ts';
 import { notObserved, type Observed, observed } from './claims.ts';
 import { attackSharedKeys, attackThis, tellCompromises } from './compromises.ts';
+import { tellEvidence } from './evidence.ts';
 import { tellAncestry, tellIncident } from './incident.ts';
 import { countRenewals, nextRenewal, tellRenewal } from './renewal.ts';
 import { createScreen, type Screen } from './screen.ts';
@@ -41,6 +42,7 @@ export async function tellDemo(
     const here = begin(attackThis(running, ending.signal));
     await tellRenewal(running, sensor, renewal, { screen, seen, signal });
     tellAncestry(running, action, began, screen, seen);
+    await tellEvidence(running, action.record.id, screen, seen, signal);
     const results = [
       ...(await observed('compromises', shared, signal)),
       ...(await observed('compromises', here, signal)),

@@ -9,13 +9,13 @@ const place = folder();
 const runs = join(place.path, 'runs');
 const COLUMNS = 80;
 /** Where a sentence of the kernel or of a tool may be longer than the screen. */
-const MAY_BE_LONG = /^one uid for all processes|^Traces |^image /;
+const MAY_BE_LONG = /^one uid for all processes|^Kept |^image /;
 
 beforeAll(() => images(), 120_000);
 afterAll(() => place.remove());
 
 describe('the demo', { timeout: 300_000 }, () => {
-  test('shows what it claims at 80 columns, without colour, and keeps only its traces', async () => {
+  test('shows what it claims at 80 columns, without colour, and keeps only its traces and the evidence', async () => {
     const demo = swarmproof('--state-dir', place.path, 'demo');
     const { code, output } = await demo.ended;
     expect(code, output).toBe(0);
@@ -33,17 +33,24 @@ describe('the demo', { timeout: 300_000 }, () => {
       /^ {2}signal.set_plan {2}\/agent\/action\/north\/action-1 .*\d:\d\d genuine$/m,
       /^ {4}├ chat .*\/service\/llm .*genuine, unsigned$/m,
       /^ {4}└ reading .*\/agent\/sensor\/north\/cam-1 .*genuine$/m,
+      /^ {2}as exported {6}PROVEN {2}\d+ records, \d+ statements, 2 of 3 witnesses$/m,
+      /^ {2}one bit changed {2}FORGED {2}reading of \/agent\/sensor\/north\/cam-1$/m,
       /^agent-impersonation {2}SUCCEEDED {4}STOPPED by broker permissions, PUBLISH_DENIED$/m,
       /^prompt-injection {5}SUCCEEDED {4}STOPPED by policy, TOOL_NOT_ALLOWED$/m,
       /^Records \d+, missing 0 {3}Renewals \d+ {3}Refusals \d+, all expected$/m,
-      /^PASS {2}all 9 claims observed, everything stopped, \d+ s$/m,
+      /^PASS {2}all 10 claims observed, everything stopped, \d+ s$/m,
     ]) {
       expect(output).toMatch(line);
     }
     expect(output.match(/here cam-3 named, correct; \d+ ms/g)).toHaveLength(2);
     expect(readdirSync(runs)).toEqual(['demo']);
+    const files = ['evidence.json', 'traces.jsonl', 'trust.json'];
+    expect(readdirSync(join(runs, 'demo')).sort()).toEqual(files);
     const [first = ''] = readFileSync(join(runs, 'demo', 'traces.jsonl'), 'utf8').split('\n');
     expect(JSON.parse(first)).toHaveProperty('resourceSpans');
+    const [file = '', , trust = ''] = files.map((name) => join(runs, 'demo', name));
+    const again = swarmproof('custody', 'verify', file, '--trust', trust);
+    expect((await again.ended).output).toMatch(/^PROVEN /m);
   });
 
   test.skipIf(process.platform !== 'linux')(

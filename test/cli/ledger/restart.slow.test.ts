@@ -53,7 +53,7 @@ async function proven(id: RecordId) {
   const body = JSON.stringify({ id });
   const request = { method: 'POST', path: RECORDED_PATH, contentType: 'application/json', body };
   const asking = () =>
-    mcp.request({ service: 'ledger', request, recordKind: 'tool.call', timeoutMs: 10_000 });
+    mcp.request({ service: 'ledger', request, recordKind: 'tool.call', timeoutMs: 2000 });
   let answer = await asking();
   // A question that was asked while the broker was away is lost.
   while (!answer.ok && AWAY.has(answer.code)) answer = await asking();
