@@ -102,8 +102,12 @@ export function createAcknowledger(options: {
     const subject = ackSubject(self, progress.sender);
     const draft = { aud: [progress.sender.id], sbj: subject, knd: 'ack', payload } as const;
     const use = (record: SignedRecord): void => {
-      link.publish({ subject, payload, headers: recordHeaders(record, { chain: true }) });
-      void options.submit(record, payload).catch(() => undefined);
+      const headers = recordHeaders(record, { chain: true });
+      // The ledger's copy leaves first: a sender that was told forgets, and sends no more for it.
+      void options
+        .submit(record, payload)
+        .then(() => link.publish({ subject, payload, headers }))
+        .catch(() => undefined);
     };
     progress.dirty = false;
     progress.fresh = 0;

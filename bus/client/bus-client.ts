@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { createRecordSigner } from '#custody/record/sign.ts';
 import { createCertificateCache } from '../certificates.ts';
 import { createDoor, type DoorRefusal } from '../door.ts';
@@ -246,6 +247,8 @@ export async function createBusClient(options: BusClientOptions): Promise<BusCli
       acknowledger.flush();
       own.tell(true);
       signing.flush();
+      // What was signed now leaves in the microtasks after this.
+      await turn();
       requester.close();
       const closed = new Error('the bus client was closed');
       sender.close(closed);
