@@ -11,7 +11,10 @@ export interface TrustStatements {
 
 type Key = AuthoritiesReply['authorities'][number];
 
-function statementOf({ id, use, fingerprint, ...key }: Key, state: string): AuthorityStatement {
+function statementOf(
+  { id, use, fingerprint, certificate, ...key }: Key,
+  state: string,
+): AuthorityStatement {
   return {
     kind: 'authority',
     authority: id,
@@ -20,6 +23,7 @@ function statementOf({ id, use, fingerprint, ...key }: Key, state: string): Auth
     nbf: key.not_before,
     exp: key.not_after,
     fingerprint,
+    certificate,
   };
 }
 

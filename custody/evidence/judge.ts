@@ -5,6 +5,7 @@ import type { Leaf } from '../ledger/leaf.ts';
 import { leafText } from '../ledger/leaf.ts';
 import { leafHash } from '../log/hash.ts';
 import { createInclusionRun } from '../log/inclusion-run.ts';
+import type { AuthorityStatement } from '../log/statement.ts';
 import { createBatchCache } from '../record/batch.ts';
 import { checkPayload, checkSignature, checkSvidTime, SKEW_SECONDS } from '../record/check.ts';
 import type { ParsedRecord } from '../record/parse.ts';
@@ -13,6 +14,7 @@ import type { Ahead } from './ahead.ts';
 import { claimedSvid } from './claimed.ts';
 import type { EvidenceEntry } from './format.ts';
 import type { Heads, WitnessedHead } from './heads.ts';
+import { createStatedRoots } from './stated-roots.ts';
 import { bundlesAt, rootChanges, type Trust } from './trust.ts';
 import { type FaultCode, verdictOf } from './verdict.ts';
 
@@ -24,6 +26,11 @@ type Verdict<T = void> = Outcome<T, FaultCode>;
 export interface Judge {
   /** Remembers a chain for the records that its leaf signed. */
   addChain(chain: readonly Uint8Array[]): void;
+  /**
+   * An authority as the pinned issuance keys stated it: from here on a root of its own trust domain,
+   * where one is pinned of that; or none any more, when it was tainted or revoked.
+   */
+  addAuthority(authority: AuthorityStatement): void;
   /** Is the entry where it says in a witnessed tree? Proves nothing of what the entry says. */
   judgeEntry(entry: EvidenceEntry): Verdict<WitnessedHead>;
   /** Everything about one record but its causes. */
@@ -47,8 +54,9 @@ const MAX_CHAINS = 16_384;
 /** Judges entries one by one; what it keeps between them is chains and what they verified to. */
 export function createJudge(trust: Trust | undefined, heads: Heads, ahead: Ahead): Judge {
   const chains = new Map<string, readonly Uint8Array[]>();
-  const roots = trust?.roots ?? [];
-  const changes = rootChanges(roots);
+  const pinned = trust?.roots ?? [];
+  const roots = createStatedRoots(pinned);
+  const changes = rootChanges(pinned);
   const epochs = new Map<number, SvidCache>();
   const claims = new WeakMap<Uint8Array, VerifiedSvid>();
   const batches = createBatchCache();
@@ -60,7 +68,7 @@ export function createJudge(trust: Trust | undefined, heads: Heads, ahead: Ahead
     const epoch = changes.filter((change) => change <= time).length;
     const known = epochs.get(epoch);
     if (known !== undefined) return known;
-    const bundles = bundlesAt(roots, time);
+    const bundles = bundlesAt(roots.all(), time);
     const cache = createSvidCache({ verify: (chain, at) => verifyX509Svid(chain, bundles, at) });
     epochs.set(epoch, cache);
     return cache;
@@ -114,6 +122,10 @@ export function createJudge(trust: Trust | undefined, heads: Heads, ahead: Ahead
       const oldest = chains.size >= MAX_CHAINS ? chains.keys().next() : undefined;
       if (oldest?.done === false) chains.delete(oldest.value);
       chains.set(thumbprintOf(leaf), chain);
+    },
+    addAuthority(authority) {
+      // What was verified under other roots is verified anew.
+      if (roots.take(authority)) epochs.clear();
     },
     judgeEntry({ leaf, size, path }) {
       const head = heads.of(size);

@@ -6,6 +6,8 @@ import type {
 } from '../ledger/entry.ts';
 import { isRollover } from '../log/rollover.ts';
 import { openStatement, type Statement } from '../log/statement.ts';
+import { SKEW_SECONDS } from '../record/check.ts';
+import type { RecordClaims } from '../record.ts';
 
 interface Stated {
   readonly entry: StatementEntry;
@@ -36,10 +38,16 @@ export function selectStatements(
       next += 1;
     }
     for (const { entry, statement } of standing.values()) {
-      if (!('id' in statement) || statement.id === record.claims.iss) chosen.add(entry);
+      if (isAbout(statement, record.claims)) chosen.add(entry);
     }
   }
   return [...chosen];
+}
+
+/** An authority is whoever's certificate it may have signed: all that were valid then. */
+function isAbout(statement: Statement, { iss, iat }: RecordClaims): boolean {
+  if (statement.kind !== 'authority') return !('id' in statement) || statement.id === iss;
+  return statement.nbf <= iat + SKEW_SECONDS && iat <= statement.exp + SKEW_SECONDS;
 }
 
 /** Changes of the log's keys, oldest first: the file has them in a place of their own. */

@@ -68,7 +68,7 @@ const KINDS: Readonly<Record<FaultCode, { readonly kind: RefusalKind }>> = {
 
 /** Something that is missing may still turn up; everything else is proven wrong. */
 export function verdictOf({ code, detail }: Pick<Fault, 'code' | 'detail'>): HopVerdict {
-  // Without that domain's roots nothing is proven either way.
-  if (detail.startsWith('SVID_TRUST_DOMAIN_UNKNOWN')) return 'unverifiable';
+  // Without the root nothing is proven either way: neither pinned nor stated, it may still turn up.
+  if (/^SVID_(?:TRUST_DOMAIN|SIGNER)_UNKNOWN\b/.test(detail)) return 'unverifiable';
   return KINDS[code].kind === 'unavailable' ? 'unverifiable' : 'forged';
 }

@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import { parseSpiffeId, type SpiffeId } from '#identity/spiffe-id.ts';
-import { is256Bits } from '../base64url.ts';
+import { decodeBase64, is256Bits } from '../base64url.ts';
 
 /** That a certificate was issued. Whoever has the CA's key can issue; only both signers can say so. */
 export interface Issuance {
@@ -54,6 +55,11 @@ export interface AuthorityStatement {
   readonly exp: number;
   /** base64url(SHA-256): of the certificate's DER; of a JWT key as RFC 7638 has it. */
   readonly fingerprint: string;
+  /**
+   * DER of the X.509 authority in base64, empty for a JWT authority: who verifies years later needs
+   * roots that nobody publishes any more.
+   */
+  readonly certificate: string;
 }
 
 /** Which rules decide, from this entry on until the next statement of this kind. */
@@ -92,6 +98,8 @@ type Check = (value: unknown) => boolean;
 
 const LINE = /^[!-~ ]{1,256}$/;
 const MAX_SELECTORS = 64;
+/** Characters of base64. */
+const MAX_CERTIFICATE = 4096;
 const matches =
   (form: RegExp): Check =>
   (value) =>
@@ -129,6 +137,7 @@ const MEMBERS: { readonly [K in StatementKind]: Readonly<Record<string, Check>> 
     nbf: count,
     exp: count,
     fingerprint: is256Bits,
+    certificate: (value) => typeof value === 'string' && value.length <= MAX_CERTIFICATE,
   },
   policy: { revision: line, digest, data: digest, from: count },
   bundle: { domain: line, sequence: count, digest: is256Bits },
@@ -149,5 +158,13 @@ export function parseStatementClaims(
   if (Object.keys(claims).length !== members.length) return undefined;
   if (!members.every(([name, check]) => check(claims[name]))) return undefined;
   if ('nbf' in claims && Number(claims.exp) < Number(claims.nbf)) return undefined;
-  return { kind, ...claims } as unknown as Statement;
+  const statement = { kind, ...claims } as unknown as Statement;
+  return statement.kind === 'authority' && !isOfItsKey(statement) ? undefined : statement;
+}
+
+/** The certificate is the one that the fingerprint names. */
+function isOfItsKey({ use, certificate, fingerprint }: AuthorityStatement): boolean {
+  if (use === 'jwt') return certificate === '';
+  const der = decodeBase64(certificate);
+  return der !== undefined && createHash('sha256').update(der).digest('base64url') === fingerprint;
 }

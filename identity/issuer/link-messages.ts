@@ -179,6 +179,8 @@ const authority = z.strictObject({
   not_after: count,
   /** base64url(SHA-256): of the certificate's DER; of a JWT key as RFC 7638 has it. */
   fingerprint: text,
+  /** DER in base64; empty for a JWT authority. */
+  certificate: base64,
 });
 /** Every key in the journals, in whatever state. */
 export const AuthoritiesReply = z.strictObject({ authorities: z.array(authority) });

@@ -44,6 +44,7 @@ export function createOutbox(
           not_before: seconds(validFromDate),
           not_after: seconds(validToDate),
           fingerprint: createHash('sha256').update(certificate).digest('base64url'),
+          certificate: Buffer.from(certificate).toString('base64'),
         };
       });
       const jwt = store.jwtAuthorities().map(({ id, state, notBefore, notAfter }) => ({
@@ -53,6 +54,7 @@ export function createOutbox(
         not_before: notBefore,
         not_after: notAfter,
         fingerprint: id,
+        certificate: '',
       }));
       return { authorities: [...x509, ...jwt] };
     },

@@ -35,12 +35,12 @@ async function privateKey(keys: webcrypto.CryptoKeyPair): Promise<KeyObject> {
 }
 
 /** A trust domain's authority for tests; it signs whatever it is asked, as a thief of its key would. */
-export async function createTestCa(trustDomain: string): Promise<TestCa> {
+export async function createTestCa(trustDomain: string, name = 'Test'): Promise<TestCa> {
   x509.cryptoProvider.set(webcrypto);
   const caKeys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
   const now = Date.now();
   const root = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `O=Test, CN=${trustDomain}`,
+    name: `O=${name}, CN=${trustDomain}`,
     notBefore: new Date(now - 60_000),
     notAfter: new Date(now + 86_400_000),
     keys: caKeys,

@@ -13,6 +13,7 @@ const key = (id: string, state: string, use: Key['use'] = 'x509'): Key => ({
   not_before: 1,
   not_after: 2,
   fingerprint: id.repeat(43).slice(0, 43),
+  certificate: '',
 });
 
 /** An issuer with these keys, whose bundle document has a sequence. */

@@ -48,6 +48,7 @@ const STATEMENTS: { readonly [K in StatementKind]: Extract<Statement, { kind: K 
     nbf: 1,
     exp: 2,
     fingerprint: thumbprint,
+    certificate: Buffer.from('x').toString('base64'),
   },
   policy: { kind: 'policy', revision: hex, digest: hex, data: hex, from: 3 },
   bundle: { kind: 'bundle', domain: 'city.example', sequence: 4, digest: thumbprint },
@@ -126,6 +127,18 @@ test('a kind that is not known here is malformed, also one that every object has
   for (const kind of ['later', 'constructor', 'to-string']) {
     expect(open(signed(kind, {}))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
   }
+});
+
+test('an authority is stated with the certificate that its fingerprint names, a JWT authority with none', () => {
+  const { kind, ...claims } = STATEMENTS.authority;
+  const other = Buffer.from('y').toString('base64');
+  for (const certificate of [other, '', 'no base64', 'A'.repeat(5000)]) {
+    expect(open(signed(kind, { ...claims, certificate }))).toMatchObject({
+      code: 'STATEMENT_MALFORMED',
+    });
+  }
+  expect(open(signed(kind, { ...claims, use: 'jwt' })).ok).toBe(false);
+  expect(open(signed(kind, { ...claims, use: 'jwt', certificate: '' })).ok).toBe(true);
 });
 
 test('validity ends after it begins', () => {
