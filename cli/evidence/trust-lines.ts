@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { inert } from '#agents/text.ts';
 import type { Trust } from '#custody/evidence/trust.ts';
+import type { LogPolicy } from '#custody/log/checkpoint.ts';
 
 const MAX_MEMBERS = 12;
 
@@ -13,9 +14,11 @@ export function trustLines({ roots, log, issuance, members }: Trust): readonly s
       return [`root of ${trustDomain}, until ${validTo}`, `  ${first}`, `  ${second}`];
     }),
     `ledger ${log.origin}`,
-    ...log.log.map(({ vkey }) => `  ${vkey}`),
-    `witnesses, of which ${log.quorum} must agree`,
-    ...log.witnesses.map(({ vkey }) => `  ${vkey}`),
+    ...keyLines(log),
+    ...(log.changes ?? []).flatMap(({ from, policy }) => [
+      `from ${from} entries on instead`,
+      ...keyLines(policy),
+    ]),
     ...(issuance === undefined
       ? []
       : [
@@ -27,5 +30,13 @@ export function trustLines({ roots, log, issuance, members }: Trust): readonly s
     ...(members === undefined ? [] : [`members: ${members.length}`]),
     ...(members ?? []).slice(0, MAX_MEMBERS).map((id) => `  ${inert(id, 200)}`),
     ...((members ?? []).length > MAX_MEMBERS ? ['  …'] : []),
+  ];
+}
+
+function keyLines({ log, witnesses, quorum }: LogPolicy): readonly string[] {
+  return [
+    ...log.map(({ vkey }) => `  ${vkey}`),
+    `witnesses, of which ${quorum} must agree`,
+    ...witnesses.map(({ vkey }) => `  ${vkey}`),
   ];
 }

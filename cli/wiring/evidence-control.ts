@@ -117,11 +117,11 @@ export function evidenceVerbs(served: ServedEvidence) {
 }
 
 /**
- * What a reader is to pin: the ledger's keys of the beginning, from which evidence leads to later
- * ones by signed changes.
+ * What a reader is to pin: the ledger's keys of the beginning, and every change of them up to now,
+ * so that keys that were given up are not believed where a file leaves their end out.
  */
 function trustOf({ policies, pins, trust, members }: ServedEvidence): Trust {
-  const [first] = policies();
+  const [first, ...changes] = policies();
   const { attester, bootstrap } = pins();
   const key = parseVerifierKey(attester);
   if (first === undefined || !key.ok) throw new Error('the swarm has not pinned its keys yet');
@@ -133,7 +133,7 @@ function trustOf({ policies, pins, trust, members }: ServedEvidence): Trust {
     roots: [...trust().values()].flatMap(({ trustDomain, authorities }) =>
       authorities.map(({ raw }) => ({ trustDomain, certificate: new Uint8Array(raw) })),
     ),
-    log: first.policy,
+    log: { ...first.policy, ...(changes.length > 0 && { changes }) },
     issuance: { keys: [key.value], required: 1, bootstrap: known },
     members,
   };

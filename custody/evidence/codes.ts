@@ -20,6 +20,12 @@ export const EVIDENCE_CODES = {
   EVIDENCE_ORDER: forged('Entries or checkpoints are not in the order of the ledger.'),
   EVIDENCE_DUPLICATE: forged('One record stands at two places of the ledger.'),
   EVIDENCE_NOT_IN_LEDGER: forged('The entry is not where the evidence says it is in the ledger.'),
+  EVIDENCE_KEYS_RETIRED: forged(
+    'The checkpoint is by keys that others had replaced before its tree had that size.',
+  ),
+  EVIDENCE_ROLLOVER_UNLOGGED: later(
+    'A change of keys that the file relies on is not among the entries of its range.',
+  ),
   EVIDENCE_CHECKPOINT_MISSING: later('There is no checkpoint that covers the entry.'),
   EVIDENCE_RECORD_MISSING: later(
     'A record that another one names, or that was asked for, is missing.',

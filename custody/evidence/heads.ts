@@ -1,4 +1,4 @@
-import { accept, type Outcome, refuse } from '#identity/outcome.ts';
+import { accept, type Outcome, type Refused, refuse } from '#identity/outcome.ts';
 import {
   type Checkpoint,
   type LogPolicy,
@@ -10,9 +10,10 @@ import type { NoteCode } from '../log/codes.ts';
 import { sameHash } from '../log/hash.ts';
 import { parseNote } from '../log/note.ts';
 import { rootsFromConsistency, verifyConsistency } from '../log/proof.ts';
-import { openRollover, type Rollover } from '../log/rollover.ts';
+import { openRollover, type Rollover, readRollover, samePolicy } from '../log/rollover.ts';
 import type { EvidenceCode } from './codes.ts';
-import type { EvidenceCheckpoint } from './format.ts';
+import type { EvidenceCheckpoint, EvidenceHeader } from './format.ts';
+import type { PinnedLog } from './trust.ts';
 
 /** A tree head that log and witnesses stand behind. */
 export interface WitnessedHead {
@@ -26,6 +27,10 @@ export type HeadCode = NoteCode | EvidenceCode;
 
 export interface Heads {
   rollover(note: string): Outcome<Rollover, HeadCode>;
+  /** A change of keys was proven to be an entry. */
+  entered(note: string): void;
+  /** Changes that the file goes by and that its range, which should hold them, does not. */
+  unlogged(range: NonNullable<EvidenceHeader['range']>): readonly Refused<HeadCode>[];
   add(checkpoint: EvidenceCheckpoint): Outcome<WitnessedHead, HeadCode>;
   /** The head of that size, or why there is none. */
   of(size: number): Outcome<WitnessedHead, HeadCode>;
@@ -38,8 +43,13 @@ export interface Heads {
  * Follows the heads of one log through a file, under the keys in force at each size. Where nothing
  * is pinned nothing is believed, and what contradicts itself is found all the same.
  */
-export function createHeads(pinned: LogPolicy | undefined): Heads {
-  const policies: Rollover[] = pinned === undefined ? [] : [{ from: 0, policy: pinned }];
+export function createHeads(pinned: PinnedLog | undefined): Heads {
+  const policies: Rollover[] =
+    pinned === undefined ? [] : [{ from: 0, policy: pinned }, ...(pinned.changes ?? [])];
+  /** Changes in the file, by note, and from which size on they count. */
+  const changes = new Map<string, number>();
+  const proven = new Set<string>();
+  let lastChange = 0;
   const heads = new Map<number, Outcome<WitnessedHead, HeadCode>>();
   const roots = new Map<number, Uint8Array>();
   let last: Checkpoint | undefined;
@@ -47,6 +57,20 @@ export function createHeads(pinned: LogPolicy | undefined): Heads {
 
   const policyAt = (size: number): LogPolicy | undefined =>
     policies.findLast(({ from }) => from <= size)?.policy ?? pinned;
+  /** Keys in force before that size; where they stand behind a larger tree, nobody holds them. */
+  const isOfRetired = (note: string, size: number): boolean =>
+    policies
+      .slice(
+        0,
+        Math.max(
+          0,
+          policies.findLastIndex(({ from }) => from <= size),
+        ),
+      )
+      .some(({ policy }) => {
+        const opened = openCheckpoint(note, policy);
+        return opened.ok && witnessedAt(opened.value, policy.quorum).ok;
+      });
   const unpinned = () => refuse('EVIDENCE_UNPINNED' as const, 'no key of the ledger is pinned');
 
   /** From one head of the file to the next: order, and one history. */
@@ -86,7 +110,10 @@ export function createHeads(pinned: LogPolicy | undefined): Heads {
       return read.ok ? (follow(read.value, checkpoint) ?? unpinned()) : read;
     }
     const opened = openCheckpoint(checkpoint.note, policy);
-    if (!opened.ok) return opened;
+    if (!opened.ok) {
+      if (opened.code !== 'NOTE_UNSIGNED' || !isOfRetired(checkpoint.note, size)) return opened;
+      return refuse('EVIDENCE_KEYS_RETIRED', `a tree of ${size} entries is signed by former keys`);
+    }
     const time = witnessedAt(opened.value, policy.quorum);
     const refused = follow(opened.value, checkpoint) ?? time;
     if (!refused.ok) return refused;
@@ -95,16 +122,39 @@ export function createHeads(pinned: LogPolicy | undefined): Heads {
 
   return {
     rollover(note) {
-      const before = policies.at(-1);
+      const claimed = readRollover(note);
+      // Which keys must have agreed: those before it, and of a change that is pinned the same.
+      const at = policies.findIndex(({ from }) => claimed.ok && from === claimed.value.from);
+      const before = policies.at(at > 0 ? at - 1 : -1);
       if (before === undefined) return unpinned();
       const opened = openRollover(note, before.policy);
       if (!opened.ok) return opened;
-      if (opened.value.from <= before.from) {
+      const { from, policy } = opened.value;
+      if (from <= (at > 0 ? lastChange : before.from)) {
         return refuse('EVIDENCE_ORDER', 'a change of keys is not after the one before it');
       }
-      policies.push(opened.value);
+      const known = at > 0 ? policies[at] : undefined;
+      if (known !== undefined && !samePolicy(known.policy, policy)) {
+        return refuse('ROLLOVER_REFUSED', `other keys are pinned from ${from} entries on`);
+      }
+      if (known === undefined) policies.push(opened.value);
+      lastChange = from;
+      changes.set(note, from);
       return opened;
     },
+    entered: (note) => {
+      if (changes.has(note)) proven.add(note);
+    },
+    unlogged: (range) =>
+      // A head of `from` entries holds the change: it is entered before that head is signed.
+      [...changes]
+        .filter(([note, from]) => range.from < from && from <= range.to && !proven.has(note))
+        .map(([, from]) =>
+          refuse(
+            'EVIDENCE_ROLLOVER_UNLOGGED',
+            `the change of keys from ${from} entries on is no entry of the range`,
+          ),
+        ),
     add(checkpoint) {
       // What the note says of its size, before it is believed: under it an entry looks for it.
       const text = parseNote(checkpoint.note);

@@ -6,7 +6,7 @@ import type { BundleSet } from '#identity/svid.ts';
 import { decodeBase64, encodeBase64 } from '../base64url.ts';
 import type { LogPolicy } from '../log/checkpoint.ts';
 import { parseVerifierKey, type VerifierKey } from '../log/keys.ts';
-import { policyFault } from '../log/rollover.ts';
+import { policyFault, type Rollover } from '../log/rollover.ts';
 import type { EvidenceCode } from './codes.ts';
 
 /** A root certificate and when it was in force, seconds since the epoch; open where absent. */
@@ -26,10 +26,20 @@ export interface IssuanceTrust {
   readonly bootstrap: readonly SpiffeId[];
 }
 
+/** The keys with which a log began. */
+export interface PinnedLog extends LogPolicy {
+  /**
+   * Keys that took their places, ascending by the size of the log from which on they are in force.
+   * Those before them are believed for smaller trees alone: a change that nobody shows would
+   * otherwise leave its thief the keys that were given up.
+   */
+  readonly changes?: readonly Rollover[];
+}
+
 /** All that a reader believes, pinned outside the evidence. */
 export interface Trust {
   readonly roots: readonly TrustedRoot[];
-  readonly log: LogPolicy;
+  readonly log: PinnedLog;
   /** When given, certificates that the ledger does not show as issued are not verifiable. */
   readonly issuance?: IssuanceTrust;
   /** When given, records by anybody else are not verifiable as the swarm's. */
@@ -52,9 +62,10 @@ export function formatTrust({ roots, log, issuance, members }: Trust): string {
     })),
     log: {
       origin: log.origin,
-      keys: log.log.map(({ vkey }) => vkey),
-      witnesses: log.witnesses.map(({ vkey }) => vkey),
-      quorum: log.quorum,
+      ...keysJson(log),
+      ...(log.changes !== undefined && {
+        changes: log.changes.map(({ from, policy }) => ({ from, ...keysJson(policy) })),
+      }),
     },
     ...(issuance !== undefined && {
       issuance: { ...issuance, keys: issuance.keys.map(({ vkey }) => vkey) },
@@ -62,6 +73,14 @@ export function formatTrust({ roots, log, issuance, members }: Trust): string {
     ...(members !== undefined && { members }),
   };
   return `${JSON.stringify(json, null, 2)}\n`;
+}
+
+function keysJson({ log, witnesses, quorum }: LogPolicy) {
+  return {
+    keys: log.map(({ vkey }) => vkey),
+    witnesses: witnesses.map(({ vkey }) => vkey),
+    quorum,
+  };
 }
 
 class Invalid extends Error {}
@@ -153,10 +172,27 @@ function readRoot(value: unknown): TrustedRoot {
   };
 }
 
-function readLog(value: unknown): LogPolicy {
-  const fields = fieldsOf(value, 'log', ['origin', 'keys', 'witnesses', 'quorum']);
+function readLog(value: unknown): PinnedLog {
+  const fields = fieldsOf(value, 'log', ['origin', ...KEYS, 'changes']);
+  const origin = textOf(fields.origin, 'origin');
+  const policy = readPolicy(fields, origin);
+  if (fields.changes === undefined) return policy;
+  let last = 0;
+  const changes = listOf(fields.changes, 'changes', (item) => {
+    const change = fieldsOf(item, 'changes', ['from', ...KEYS]);
+    const from = numberOf(change.from, 'from');
+    if (from <= last) throw new Invalid('changes: a change is not after the one before it');
+    last = from;
+    return { from, policy: readPolicy(change, origin) };
+  });
+  return { ...policy, changes };
+}
+
+const KEYS = ['keys', 'witnesses', 'quorum'] as const;
+
+function readPolicy(fields: Fields, origin: string): LogPolicy {
   const policy = {
-    origin: textOf(fields.origin, 'origin'),
+    origin,
     log: listOf(fields.keys, 'keys', keyOf('keys')),
     witnesses: listOf(fields.witnesses, 'witnesses', keyOf('witnesses')),
     quorum: numberOf(fields.quorum, 'quorum'),

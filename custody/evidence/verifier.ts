@@ -83,7 +83,10 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
 
   /** Kinds that this version does not know prove nothing, and accuse nobody. */
   function addStatement(note: string, index: number, proven: boolean): void {
-    if (isRollover(note)) return;
+    if (isRollover(note)) {
+      if (proven) heads.entered(note);
+      return;
+    }
     const kind = statementKind(note);
     if (kind !== undefined && !isStatementKind(kind)) return;
     const { keys, required } = trust?.issuance ?? { keys: [], required: 0 };
@@ -148,6 +151,7 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
     finish() {
       const range = header?.range;
       if (range !== undefined && next < range.to) gap(next, range.to);
+      for (const one of range === undefined ? [] : heads.unlogged(range)) fault(one);
       const judged = records.finish(header?.action, (one) => issuances.judge(one));
       const all = [...faults, ...judged.faults];
       if (count === 0 && header?.action === undefined && !broken) {

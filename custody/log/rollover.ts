@@ -80,6 +80,23 @@ export function openRollover(given: string, before: LogPolicy): Outcome<Rollover
   return parsed;
 }
 
+/** What a change says: nothing of it is proven. */
+export function readRollover(given: string): Outcome<Rollover, NoteCode> {
+  const note = parseNote(given);
+  return note.ok ? parseRollover(note.value.text) : note;
+}
+
+/** Whether two sets of keys believe the same, in whatever order they are listed. */
+export function samePolicy(one: LogPolicy, other: LogPolicy): boolean {
+  const keysOf = ({ log, witnesses }: LogPolicy): string =>
+    [...log, ...witnesses]
+      .map(({ vkey }) => vkey)
+      .sort()
+      .join(' ');
+  const { origin, quorum } = other;
+  return one.origin === origin && one.quorum === quorum && keysOf(one) === keysOf(other);
+}
+
 function parseRollover(text: string): Outcome<Rollover, NoteCode> {
   const malformed = (detail: string) => refuse('ROLLOVER_MALFORMED' as const, detail);
   const [first, origin = '', from = '', ...lines] = text.split('\n');

@@ -64,19 +64,25 @@ test('after a change of keys a swarm goes on with its ledger, and who pinned the
   expect(from).toBeGreaterThan(size);
   running = await start({ file, runPath });
   await until('it is witnessed under the new keys', () => newest() > from);
-  const changes = running.ledger.statements().filter(({ note }) => isRollover(note));
-  expect(changes).toHaveLength(1);
-  expect(changes[0]?.index).toBeGreaterThanOrEqual(from - 1);
+  const entered = running.ledger.statements().filter(({ note }) => isRollover(note));
+  expect(entered).toHaveLength(1);
+  expect(entered[0]?.index).toBeGreaterThanOrEqual(from - 1);
 
   const after = await evidenceOf(running, from);
-  expect(after.trust.log).toEqual(before.trust.log);
+  const { changes, ...first } = after.trust.log;
+  expect(first).toEqual(before.trust.log);
+  expect(changes?.map(({ from: size }) => size)).toEqual([from]);
   for (const { bytes } of [before, after]) {
-    expect(proves(bytes, before.trust)).toMatchObject({ overall: 'proven' });
+    for (const trust of [before.trust, after.trust]) {
+      expect(proves(bytes, trust)).toMatchObject({ overall: 'proven' });
+    }
   }
-  // The change is what leads there: without it the new keys are nobody's.
+  // To who pinned only the first keys the change is what leads there: without it the new ones are
+  // nobody's.
   const lines = after.bytes.toString('utf8').split('\n');
   const without = lines.filter((line) => !line.startsWith('{"rollover":')).join('\n');
   expect(without.length).toBeLessThan(after.bytes.length);
   expect(proves(Buffer.from(without), before.trust).overall).not.toBe('proven');
+  expect(proves(Buffer.from(without), after.trust).overall).toBe('proven');
   expect(running.alarms.list()).toEqual([]);
 });

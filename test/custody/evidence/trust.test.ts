@@ -1,22 +1,12 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatTrust, parseTrust, type Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
-import type { NoteSigner } from '#custody/log/keys.ts';
 import { formatNote } from '#custody/log/note.ts';
-import { openRollover, type Rollover, signRollover } from '#custody/log/rollover.ts';
 import { openStatement, type Statement, signStatement } from '#custody/log/statement.ts';
 import { createStory } from '../ledger/support.ts';
-import { logSigner, noteSigner, witnessSigners } from '../log/support.ts';
+import { logSigner, noteSigner } from '../log/support.ts';
 import { createTestSwarm, IDS, type Name, type TestSwarm, testClock } from '../support.ts';
-import {
-  bytesOf,
-  codes,
-  createCase,
-  createEvidenceLedger,
-  hops,
-  policy,
-  trustOf,
-} from './support.ts';
+import { bytesOf, codes, createCase, createEvidenceLedger, hops, trustOf } from './support.ts';
 
 let swarm: TestSwarm;
 let trust: Trust;
@@ -45,11 +35,19 @@ describe('the trust file', () => {
     const [root] = trust.roots;
     if (root === undefined) return;
     const bounded = { ...full, roots: [{ ...root, from: 5, until: 9 }] };
-    for (const one of [trust, full, bounded]) {
+    const { changes: _, ...policy } = trust.log;
+    const changes = [
+      { from: 7, policy: { ...policy, quorum: 1 } },
+      { from: 9, policy },
+    ];
+    const changed = { ...trust, log: { ...policy, changes } };
+    for (const one of [trust, full, bounded, changed]) {
       const text = formatTrust(one);
       const parsed = parseTrust(text);
       expect(parsed.ok && formatTrust(parsed.value)).toBe(text);
       expect(parsed.ok && parsed.value.roots).toEqual(one.roots);
+      const pinned = parsed.ok ? parsed.value.log.changes?.map(({ from }) => from) : [];
+      expect(pinned).toEqual(one.log.changes?.map(({ from }) => from));
     }
     expect(formatTrust(trust)).toContain(swarm.ca.bundle.authorities[0]?.fingerprint256);
   });
@@ -62,6 +60,8 @@ describe('the trust file', () => {
   type Json = { v: number; roots: Record<string, unknown>[]; log: Record<string, unknown> } & {
     issuance: Record<string, unknown>;
   };
+  const change = ({ log: { origin: _, ...keys }, log }: Json, ...sizes: readonly number[]) =>
+    Object.assign(log, { changes: sizes.map((from) => ({ from, ...keys })) });
   it.each<[string, (json: Json) => void]>([
     ['another version', (json) => Object.assign(json, { v: 2 })],
     ['a member that is not known', (json) => Object.assign(json, { x: 1 })],
@@ -75,6 +75,9 @@ describe('the trust file', () => {
       (json) => Object.assign(json.roots[0] ?? {}, { fingerprint: 'AA:BB' }),
     ],
     ['no key of the log', (json) => Object.assign(json.log, { keys: [] })],
+    ['a change of keys from the beginning on', (json) => change(json, 0)],
+    ['changes of keys that do not ascend', (json) => change(json, 5, 5)],
+    ['a change to no keys', (json) => Object.assign(json.log, { changes: [{ from: 5 }] })],
     ['a quorum of none', (json) => Object.assign(json.log, { quorum: 0 })],
     ['a quorum of more than there are', (json) => Object.assign(json.log, { quorum: 4 })],
     [
@@ -104,69 +107,6 @@ describe('the trust file', () => {
   it('that is no JSON, or too large, is refused', () => {
     expect(parseTrust('{')).toMatchObject({ code: 'TRUST_INVALID' });
     expect(parseTrust(`"${'x'.repeat(1 << 20)}"`)).toMatchObject({ code: 'TRUST_INVALID' });
-  });
-});
-
-describe('keys that roll over', () => {
-  const newLog = noteSigner(policy.origin, 'note', 'second');
-  const newWitness = noteSigner('city.example/w4', 'cosignature');
-  const [w1, w2, w3] = witnessSigners as [NoteSigner, NoteSigner, NoteSigner];
-  const next: Rollover = {
-    from: 4,
-    policy: {
-      ...policy,
-      log: [newLog.verifier],
-      witnesses: [w2.verifier, w3.verifier, newWitness.verifier],
-    },
-  };
-  const all = [logSigner, w1, w2, newLog, newWitness];
-  const opened = (signers: readonly NoteSigner[], change = next) => {
-    const result = openRollover(signRollover(change, signers, START / 1000), policy);
-    return result.ok ? 'ok' : result.code;
-  };
-
-  it('are taken when the old log, the old quorum and every new key agree', () => {
-    expect(opened(all)).toBe('ok');
-    for (const missing of all) {
-      expect(opened(all.filter((one) => one !== missing))).toBe('ROLLOVER_REFUSED');
-    }
-    const other = { ...next, policy: { ...next.policy, origin: 'city.example/x' } };
-    expect(opened(all, other)).toBe('ROLLOVER_REFUSED');
-  });
-
-  it('are refused when altered or malformed', () => {
-    const note = signRollover(next, all, START / 1000);
-    const cases: readonly (readonly [string, string])[] = [
-      [note.replace('from 4', 'from 2'), 'NOTE_SIGNATURE_INVALID'],
-      [note.replace('quorum 2', 'quorum 1'), 'NOTE_SIGNATURE_INVALID'],
-      [note.replace('from 4', 'from 04'), 'ROLLOVER_MALFORMED'],
-      [note.replace('quorum 2', 'quorum 4'), 'ROLLOVER_MALFORMED'],
-      [note.replace('/v1', '/v2'), 'ROLLOVER_MALFORMED'],
-      [note.replace('\nwitness ', '\nlog '), 'ROLLOVER_MALFORMED'],
-      ['x', 'NOTE_MALFORMED'],
-    ];
-    for (const [altered, code] of cases)
-      expect(openRollover(altered, policy)).toMatchObject({ code });
-  });
-
-  it('let one pin verify before and after; each key only where it was in force', async () => {
-    const made = await createCase(swarm);
-    made.witness();
-    await made.submit(made.story.read('after'), 'after');
-    made.witness({ log: newLog, by: [w3, newWitness] });
-    const rollovers = [signRollover(next, all, START / 1000)];
-    const range = { from: 0, to: 4 };
-    const text = made.file({ range }, { rollovers });
-    expect(judge(text)).toMatchObject({ overall: 'proven', counts: { genuine: 4 } });
-    const without = judge(made.file({ range }));
-    expect(without.overall).toBe('forged');
-    expect(codes(without)).toContain('NOTE_UNSIGNED');
-    // The key that was given up signs no more, though witnesses went along.
-    made.checkpoints.pop();
-    made.witness({ log: logSigner, by: [w2, w3] });
-    expect(codes(judge(made.file({ range }, { rollovers })))).toContain('NOTE_UNSIGNED');
-    const twice = judge(made.file({ range }, { rollovers: [...rollovers, ...rollovers] }));
-    expect(codes(twice)).toContain('EVIDENCE_ORDER');
   });
 });
 
