@@ -32,6 +32,8 @@ export type WiringCode = keyof typeof WIRING_CODES;
 
 /** What an audit of a ledger and its traces finds, beside what makes evidence unproven. */
 export const AUDIT_CODES = {
+  AUDIT_NOT_WHOLE:
+    'The evidence is not of the ledger from its first entry on: gaps cannot be told.',
   AUDIT_SEQ_GAP: 'A sender’s session lacks numbers: records that it made are not in the ledger.',
   AUDIT_PRV_BROKEN: 'A record names another one as its sender’s last than the one that was.',
   AUDIT_RSQ_GAP: 'Messages of a sender to one receiver lack numbers.',
@@ -39,6 +41,7 @@ export const AUDIT_CODES = {
   AUDIT_NOT_ACKNOWLEDGED: 'A receiver has not acknowledged a message that is recorded.',
   AUDIT_ACKNOWLEDGED_UNRECORDED: 'A receiver acknowledged a message that is not in the ledger.',
   AUDIT_UNANSWERED: 'An order or a request has neither an answer nor a refusal.',
+  AUDIT_ANSWER_FOREIGN: 'A record answers an order or a request that was addressed to others.',
   AUDIT_UNUSED: 'A receiver acknowledged a proposal, and nothing names it as its cause.',
   AUDIT_SPAN_MISSING: 'A record has no span: nobody told of making it.',
   AUDIT_RECORD_MISSING: 'A span tells of a record that is not in the ledger.',

@@ -21,3 +21,18 @@ export function checkParent(child: Facts, parent: Facts): Outcome<void, LedgerOn
   }
   return accept(undefined);
 }
+
+/**
+ * Is `result`, which names `order` among its causes, the answer to it? By somebody to whom the order
+ * was addressed, and for its sender: else whoever gave an order could answer it in the service's place.
+ */
+export function isAnswerTo(
+  order: Pick<RecordClaims, 'iss' | 'aud'>,
+  result: Pick<RecordClaims, 'iss' | 'aud' | 'knd'>,
+): boolean {
+  return (
+    result.knd === 'tool.result' &&
+    result.aud.includes(order.iss) &&
+    audienceIncludes(order.aud, result.iss)
+  );
+}

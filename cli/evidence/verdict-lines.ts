@@ -4,6 +4,7 @@ import { EVIDENCE_CODES } from '#custody/evidence/codes.ts';
 import type { Trust } from '#custody/evidence/trust.ts';
 import type { Asks, EvidenceVerdict, Fault, Overall } from '#custody/evidence/verdict.ts';
 import { NOTE_CODES } from '#custody/log/codes.ts';
+import { isAnswerTo } from '#custody/parents.ts';
 import type { Ancestry, EvidenceRecord, Hop } from '#custody/verify.ts';
 import { pathOf } from '#identity/spiffe-id.ts';
 import { paint } from '../output.ts';
@@ -50,8 +51,12 @@ function storyLines({ verdict, records }: Judgement, options: { readonly full: b
   const { ancestry, beyond = [] } = verdict;
   if (ancestry === undefined) return [];
   const drawn = treeLines({ ancestry, records }, options);
+  const order = ancestry.hops.find(({ id }) => id === ancestry.root)?.claims;
   const answers = beyond.filter(
-    ({ claims }) => claims?.knd === 'tool.result' && claims.par.includes(ancestry.root),
+    ({ claims }) =>
+      order !== undefined &&
+      claims?.par.includes(ancestry.root) === true &&
+      isAnswerTo(order, claims),
   );
   const answered = answers.flatMap(({ id }) => {
     const hops = [...ancestry.hops.map((hop) => cutAt(hop, ancestry)), ...beyond];

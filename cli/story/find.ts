@@ -1,5 +1,6 @@
 import { inert } from '#agents/text.ts';
 import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import { isAnswerTo } from '#custody/parents.ts';
 import type { RecordId } from '#custody/record.ts';
 import { UserError } from '../output.ts';
 import type { SwarmClient } from './client.ts';
@@ -38,7 +39,7 @@ export async function lastAction(client: SwarmClient): Promise<RecordEntry> {
   const acts = (await client.newest({ kind: 'act', limit: 1000 })).filter(isAgentAct);
   for (const act of acts.toReversed()) {
     const answers = await client.children(act.record.id);
-    if (answers.some(isDone)) return act;
+    if (answers.some((answer) => isDone(act, answer))) return act;
   }
   const refused = acts.at(-1);
   throw new UserError(
@@ -48,8 +49,8 @@ export async function lastAction(client: SwarmClient): Promise<RecordEntry> {
   );
 }
 
-function isDone(entry: LedgerEntry): boolean {
-  if (entry.type !== 'record' || entry.record.claims.knd !== 'tool.result') return false;
+function isDone(act: RecordEntry, entry: LedgerEntry): boolean {
+  if (entry.type !== 'record' || !isAnswerTo(act.record.claims, entry.record.claims)) return false;
   const answer = entry.payload && readAnswer(entry.payload);
   return answer !== undefined && failureOf(answer) === undefined;
 }

@@ -2,7 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import type { SignedDecision } from '#bus/http-message.ts';
 import type { RefusalPayload } from '#custody/ack.ts';
 import type { LedgerEntry, RecordEntry, RefusalEntry } from '#custody/ledger/entry.ts';
+import { isAnswerTo } from '#custody/parents.ts';
 import { verifyAncestry } from '#custody/verify.ts';
+import { pathOf } from '#identity/spiffe-id.ts';
 import type { RuleLocation } from '#policy/compile.ts';
 import { UserError } from '../output.ts';
 import type { SwarmClient, SwarmTrust } from './client.ts';
@@ -124,10 +126,8 @@ async function answerTo(client: SwarmClient, call: RecordEntry): Promise<RecordE
   const { id, claims } = call.record;
   const answers = (await client.children(id)).filter(
     (entry): entry is RecordEntry =>
-      entry.type === 'record' &&
-      entry.record.claims.knd === 'tool.result' &&
-      // A result may rest on several records; the answer is addressed to who asked.
-      entry.record.claims.aud.includes(claims.iss),
+      // A result may rest on several records; the answer is for who asked, by who was asked.
+      entry.type === 'record' && isAnswerTo(claims, entry.record.claims),
   );
   const answer = answers.find((entry) => decisionIn(entry) !== undefined) ?? answers[0];
   if (answer === undefined) {
@@ -216,15 +216,15 @@ async function decisionStory(client: SwarmClient, answer: RecordEntry): Promise<
   };
 }
 
-/** The call that an answer is addressed to: the cause by whom the answer is for. */
+/** The call that an answer is for: the cause whose sender it is for and that was addressed to its own. */
 async function callOf(client: SwarmClient, answer: RecordEntry): Promise<RecordEntry> {
-  const { par, aud } = answer.record.claims;
-  for (const cause of par) {
+  const { claims, id } = answer.record;
+  for (const cause of claims.par) {
     const entry = await client.record(cause);
-    if (entry?.type === 'record' && aud.includes(entry.record.claims.iss)) return entry;
+    if (entry?.type === 'record' && isAnswerTo(entry.record.claims, claims)) return entry;
   }
   throw new UserError(
-    `the call that ${answer.record.id.slice(0, 8)} answers is not in the ledger yet`,
+    `${id.slice(0, 8)} answers no call that the ledger holds and that was addressed to ${pathOf(claims.iss)}`,
   );
 }
 

@@ -1,6 +1,7 @@
 import type { EquivocationEntry, LedgerEntry, RecordEntry } from '../ledger/entry.ts';
 import type { LedgerQueries } from '../ledger/queries.ts';
 import type { MerkleTree } from '../log/merkle.ts';
+import { isAnswerTo } from '../parents.ts';
 import type { RecordId } from '../record.ts';
 import { rolloversIn, selectStatements } from './statements.ts';
 import { type EvidenceSource, sizeOfCheckpoint } from './write.ts';
@@ -127,10 +128,7 @@ function withCauses(copy: LedgerCopy, some: readonly RecordEntry[]): Map<RecordI
 function answersTo(copy: LedgerCopy, { record }: RecordEntry): readonly RecordEntry[] {
   return copy.entries
     .children(record.id)
-    .filter(
-      ({ record: { claims } }) =>
-        claims.knd === 'tool.result' && claims.aud.includes(record.claims.iss),
-    );
+    .filter((effect) => isAnswerTo(record.claims, effect.record.claims));
 }
 
 /** Entries of the largest tree that is witnessed; `checkpoints` ascending by size. */

@@ -1,5 +1,6 @@
 import { findingSchema } from '#agents/finding.ts';
 import { fromBytes } from '#agents/json.ts';
+import { isAnswerTo } from '#custody/parents.ts';
 import { audienceIncludes, audienceKey } from '#custody/record/audience.ts';
 import type { RecordId } from '#custody/record.ts';
 import { pathOf, type SpiffeId } from '#identity/spiffe-id.ts';
@@ -122,14 +123,20 @@ function checkAnswers(book: AuditBook, { until }: AuditScope): AuditFinding[] {
   const refused = new Set(book.refusals.map(({ record }) => record));
   return [...book.records.values()].flatMap((record) => {
     const { id, claims, at } = record;
-    if (claims.rpl === undefined || at > until || refused.has(id)) return [];
-    const answered = (book.effects.get(id) ?? []).some(
+    if (claims.rpl === undefined) return [];
+    const results = (book.effects.get(id) ?? []).filter(
       (effect) => effect.claims.knd === 'tool.result' && effect.claims.aud.includes(claims.iss),
     );
-    if (answered) return [];
+    const foreign = results.filter((result) => !isAnswerTo(claims, result.claims));
     const to = claims.aud.map(shortOf).join(', ');
+    const findings: AuditFinding[] = foreign.map((result) => ({
+      code: 'AUDIT_ANSWER_FOREIGN',
+      detail: `${pathOf(result.claims.iss)} answered what ${pathOf(claims.iss)} asked of ${to}`,
+      id: result.id,
+    }));
+    if (results.length > foreign.length || at > until || refused.has(id)) return findings;
     const detail = `${pathOf(claims.iss)} got no answer from ${to} to its ${claims.knd}`;
-    return [{ code: 'AUDIT_UNANSWERED' as const, detail, id }];
+    return [...findings, { code: 'AUDIT_UNANSWERED' as const, detail, id }];
   });
 }
 
