@@ -21,6 +21,7 @@ import { withDenials } from './denials.ts';
 import { imagesOf, storeImages } from './images.ts';
 import { isolate } from './isolation.ts';
 import { openIssuanceLog } from './issuance-log.ts';
+import { knownRoots } from './known-roots.ts';
 import { type PlanContext, swarmPlan } from './plan.ts';
 import { watchPolicy } from './policy-watch.ts';
 import { must, readSwarm, SwarmRefused } from './read-swarm.ts';
@@ -244,7 +245,12 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
       swarm,
       run,
       ledger,
-      trust: () => source.bundles(),
+      trust: knownRoots({
+        source,
+        ledger,
+        attester: custodyKeys.attester.verifier,
+        clock: Date.now,
+      }),
       rules: () => rules,
       observe: observeSocket(run),
       traces: traces.view,
