@@ -3,12 +3,18 @@ import { type CanonicalValue, canonicalText } from '../canonical.ts';
 import { type Leaf, leafText } from '../ledger/leaf.ts';
 import type { RecordId } from '../record.ts';
 
-/** What the file is about. None of it is signed: it says where to begin, and what to expect. */
+/**
+ * What the file is about. None of it is signed: it says where to begin, and what to expect. A file
+ * has `action` or `range`; with neither nothing could be missing from it, and it is malformed.
+ */
 export interface EvidenceHeader {
   readonly origin: string;
   /** Whose ancestry this is; absent in a bulk export. */
   readonly action?: RecordId;
-  /** The file claims to hold every entry from `from` up to and without `to`. */
+  /**
+   * The file claims to hold every entry from `from` up to and without `to`, where the largest of its
+   * checkpoints ends: what that one covers and the range does not is missing.
+   */
   readonly range?: { readonly from: number; readonly to: number };
 }
 

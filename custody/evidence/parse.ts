@@ -83,6 +83,10 @@ function parseDocument(fields: Fields): Parts {
   if (action !== undefined && !is256Bits(action)) return malformed('the action is not a record id');
   const span = range === undefined ? undefined : parseRange(range);
   if (range !== undefined && span === undefined) return malformed('the range is malformed');
+  // Whoever deletes the range could leave out entries, and no number would be missed.
+  if (action === undefined && span === undefined) {
+    return malformed('the file says neither of which action nor of which range it is');
+  }
   const header = {
     origin,
     ...(action !== undefined && { action: action as RecordId }),

@@ -52,15 +52,18 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
   let from = 0;
   /** The index that must come next in a range; else the least that may. */
   let next = 0;
+  /** Entries of the largest tree that an entry of the file is shown in. */
+  let shown = 0;
 
   const fault = ({ code, detail }: Refused<FaultCode>, index?: number): void => {
     // Said once for the whole file.
     if (code === 'EVIDENCE_UNPINNED' && faults.some((one) => one.code === code)) return;
     faults.push({ code, detail, ...(index !== undefined && { index }) });
   };
-  const gap = (begin: number, end: number): void => {
-    const detail = end - begin === 1 ? `entry ${begin} is` : `entries ${begin} to ${end - 1} are`;
-    faults.push({ code: 'EVIDENCE_GAP', detail: `${detail} missing`, index: begin });
+  const gap = (begin: number, end: number, why = ''): void => {
+    if (begin >= end) return;
+    const which = end - begin === 1 ? `entry ${begin} is` : `entries ${begin} to ${end - 1} are`;
+    faults.push({ code: 'EVIDENCE_GAP', detail: `${which} missing${why}`, index: begin });
   };
 
   function addHeader(given: EvidenceHeader): void {
@@ -76,9 +79,22 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
     const range = header?.range;
     if (index < next || (range !== undefined && index >= range.to)) {
       faults.push({ code: 'EVIDENCE_ORDER', detail: `entry ${index} stands out of order`, index });
-    } else if (range !== undefined && index > next) gap(next, index);
+    } else if (range !== undefined) gap(next, index);
     next = Math.max(next, index + 1);
     count += 1;
+  }
+
+  /**
+   * The range is nobody's word: one that ends before the file's own tree heads do would hide what
+   * they cover. An honest one always goes to the end of its last head.
+   */
+  function checkEnd(): void {
+    const range = header?.range;
+    if (range === undefined) return;
+    gap(next, range.to);
+    const size = Math.max(shown, heads.latest()?.size ?? 0);
+    const why = `: the range ends before its checkpoint of ${size} entries`;
+    gap(Math.max(next, range.to), size, why);
   }
 
   /** Kinds that this version does not know prove nothing, and accuse nobody. */
@@ -92,7 +108,12 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
     const { keys, required } = trust?.issuance ?? { keys: [], required: 0 };
     const statement = openStatement(note, keys, required);
     if (!statement.ok) fault(statement, index);
-    else if (proven) issuances.add(statement.value, index);
+    else if (proven) {
+      issuances.add(statement.value, index);
+      if (statement.value.kind === 'authority' && trust?.issuance !== undefined) {
+        judge.addAuthority(statement.value);
+      }
+    }
   }
 
   function addRecord(
@@ -109,6 +130,7 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
     const { leaf } = entry;
     checkOrder(leaf.index);
     const head = judge.judgeEntry(entry);
+    if (heads.rootOf(entry.size) !== undefined) shown = Math.max(shown, entry.size);
     switch (leaf.type) {
       case 'record':
         addRecord(entry, judge.judgeRecord(entry, leaf, head), head);
@@ -150,7 +172,7 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
     },
     finish() {
       const range = header?.range;
-      if (range !== undefined && next < range.to) gap(next, range.to);
+      checkEnd();
       for (const one of range === undefined ? [] : heads.unlogged(range)) fault(one);
       const judged = records.finish(header?.action, (one) => issuances.judge(one));
       const all = [...faults, ...judged.faults];

@@ -239,6 +239,35 @@ describe('an audit', () => {
     expect(new Set(codes)).toEqual(new Set(['EVIDENCE_GAP', 'EVIDENCE_ISSUANCE_MISSING']));
   });
 
+  test('judges whole exports alone, and says up to which entry', async () => {
+    const whole = await auditOf(parts, '');
+    expect(whole.findings).toEqual([]);
+    expect(auditLines(whole, { full: false }).join('\n')).toContain(
+      `from entry 0 to entry ${whole.verdict.entries.count - 1}`,
+    );
+    const headed = (header: object) =>
+      parts.map((part) =>
+        part.kind === 'header'
+          ? { ...part, header: { origin: part.header.origin, ...header } }
+          : part,
+      );
+    const to = whole.verdict.entries.count;
+    const late = headed({ range: { from: 1, to } }).filter(
+      (part) => part.kind !== 'entry' || part.entry.leaf.index > 0,
+    );
+    for (const some of [late, headed({ action: act.id })]) {
+      const report = await auditOf(some, '');
+      expect(report.clean).toBe(false);
+      expect(report.findings.map(({ code }) => code)).toContain('AUDIT_NOT_WHOLE');
+    }
+    // Without the range nobody could say that the last entry is missing.
+    const short = headed({ range: { from: 0, to: to - 1 } }).slice(0, -1);
+    const report = await auditOf(short, '');
+    expect([report.clean, report.verdict.faults[0]?.code]).toEqual([false, 'EVIDENCE_GAP']);
+    const bare = await auditOf(headed({}).slice(0, -1), '');
+    expect([bare.clean, bare.verdict.overall]).toEqual([false, 'malformed']);
+  });
+
   test('without traces judges the ledger alone, and says so', async () => {
     const report = await auditOf(parts, '');
     expect(report.findings.map(({ code }) => code)).not.toContain('AUDIT_SPAN_MISSING');

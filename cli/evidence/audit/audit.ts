@@ -48,7 +48,7 @@ export async function audit(input: AuditInput): Promise<AuditReport> {
   const verdict = await verifyChunks(input.evidence, trust, book.add);
   const until = (input.now ?? newest(book)) - input.settleMs;
   const scope = { until, members: trust.members ?? [] };
-  const ledger = checkLedger(book, scope);
+  const ledger = [...checkWhole(book), ...checkLedger(book, scope)];
   const dropped = traces?.dropped ?? 0;
   const join = createSpanJoin(book, { whole: dropped === 0 });
   let broken = 0;
@@ -69,6 +69,14 @@ export async function audit(input: AuditInput): Promise<AuditReport> {
     unused: unusedMessages(book),
     acknowledgements: book.acks.length,
   };
+}
+
+/** Of evidence that begins later, or is of an action, nobody can say what is missing. */
+function checkWhole({ range }: AuditBook): readonly AuditFinding[] {
+  if (range?.from === 0) return [];
+  const what = range === undefined ? 'is of one action' : `begins with entry ${range.from}`;
+  const detail = `the evidence ${what}: the whole ledger is exported by custody export --all`;
+  return [{ code: 'AUDIT_NOT_WHOLE', detail }];
 }
 
 function newest({ records }: AuditBook): number {

@@ -16,13 +16,14 @@ export function auditLines(
 ): readonly string[] {
   const { verdict, findings, clean, until, spans } = report;
   const word = clean ? 'CLEAN' : 'NOT CLEAN';
-  const { count } = verdict.entries;
+  const { count, from, to } = verdict.entries;
   const records = Object.values(verdict.counts).reduce((sum, one) => sum + one, 0);
   return [
     ...row(word, `${plural(count, 'entry', 'entries')}, ${plural(records, 'record')}`, (text) =>
       paint(clean ? 'green' : 'red', text),
     ),
     ...row('evidence', verdict.overall),
+    ...(count === 0 ? [] : row('of the ledger', `from entry ${from} to entry ${to - 1}`)),
     ...faultLines(verdict, options),
     ...row('traces', spans === 0 ? 'none were read' : tracesText(report)),
     ...row('judged until', timeText(Math.floor(until / 1000))),

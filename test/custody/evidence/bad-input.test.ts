@@ -75,6 +75,11 @@ describe('what is no evidence', () => {
       'EVIDENCE_MALFORMED',
     ],
     [
+      'neither action nor range',
+      (document) => document.replace(/"action":"[^"]*",/, ''),
+      'EVIDENCE_MALFORMED',
+    ],
+    [
       'a negative place',
       (document) => document.replace('"index":0', '"index":-1'),
       'EVIDENCE_MALFORMED',
@@ -128,7 +133,7 @@ describe('what is no evidence', () => {
   it('a file without entries proves nothing', () => {
     expect(judge(made.file({}, { entries: [] }))).toMatchObject({
       overall: 'unverifiable',
-      faults: [{ code: 'EVIDENCE_RECORD_MISSING' }],
+      faults: [{ code: 'EVIDENCE_GAP' }, { code: 'EVIDENCE_RECORD_MISSING' }],
     });
   });
 

@@ -73,8 +73,13 @@ export function createEvidenceLedger(swarm: TestSwarm) {
     return note;
   }
 
+  /** Unless it says what it is about: the whole ledger. */
+  const aboutOf = (header: Partial<EvidenceHeader>): Partial<EvidenceHeader> =>
+    header.action === undefined && header.range === undefined
+      ? { ...header, range: { from: 0, to: tree.size() } }
+      : header;
   const source = (header: Partial<EvidenceHeader>, more: Partial<EvidenceSource> = {}) => ({
-    header: { origin: ORIGIN, ...header },
+    header: { origin: ORIGIN, ...aboutOf(header) },
     entries: [...entries],
     tree,
     checkpoints: [...checkpoints],
