@@ -4,8 +4,9 @@ import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { parseSpiffeId, type SpiffeId } from '#identity/spiffe-id.ts';
 import type { BundleSet } from '#identity/svid.ts';
 import { decodeBase64, encodeBase64 } from '../base64url.ts';
+import { repeatsMember } from '../json-members.ts';
 import type { LogPolicy } from '../log/checkpoint.ts';
-import { parseVerifierKey, type VerifierKey } from '../log/keys.ts';
+import { parseVerifierKey, publicKeyOf, type VerifierKey } from '../log/keys.ts';
 import { policyFault, type Rollover } from '../log/rollover.ts';
 import type { EvidenceCode } from './codes.ts';
 
@@ -92,7 +93,9 @@ export function parseTrust(text: string): Outcome<Trust, EvidenceCode> {
     return refuse('TRUST_INVALID', `a trust file has at most ${MAX_CHARACTERS} characters`);
   }
   try {
-    return accept(readTrust(JSON.parse(text)));
+    const value: unknown = JSON.parse(text);
+    if (repeatsMember(text, value)) throw new Invalid('a member stands twice in one object');
+    return accept(readTrust(value));
   } catch (error) {
     const detail = error instanceof Invalid ? error.message : 'the trust file is not JSON';
     return refuse('TRUST_INVALID', detail);
@@ -146,7 +149,7 @@ function readTrust(value: unknown): Trust {
   const trust = { roots, log: readLog(fields.log) };
   return {
     ...trust,
-    ...(fields.issuance !== undefined && { issuance: readIssuance(fields.issuance) }),
+    ...(fields.issuance !== undefined && { issuance: readIssuance(fields.issuance, trust.log) }),
     ...(fields.members !== undefined && {
       members: listOf(fields.members, 'members', idOf('members')),
     }),
@@ -202,11 +205,25 @@ function readPolicy(fields: Fields, origin: string): LogPolicy {
   return policy;
 }
 
-function readIssuance(value: unknown): IssuanceTrust {
+function logKeys({ changes = [], ...first }: PinnedLog): readonly VerifierKey[] {
+  const policies = [first, ...changes.map(({ policy }) => policy)];
+  return policies.flatMap(({ log, witnesses }) => [...log, ...witnesses]);
+}
+
+function readIssuance(value: unknown, log: PinnedLog): IssuanceTrust {
   const fields = fieldsOf(value, 'issuance', ['keys', 'required', 'bootstrap']);
   const keys = listOf(fields.keys, 'issuance keys', keyOf('issuance keys'));
+  if (keys.some(({ use }) => use !== 'note')) {
+    throw new Invalid('issuance: a key is one for cosignatures');
+  }
+  const holders = new Set(keys.map(publicKeyOf));
+  if (holders.size !== keys.length) throw new Invalid('issuance: one key appears twice');
+  // Who keeps the log, or watches it, would vouch for what stands in it.
+  if (logKeys(log).some((key) => holders.has(publicKeyOf(key)))) {
+    throw new Invalid('issuance: a key is also one of the log or of a witness');
+  }
   const required = numberOf(fields.required, 'required');
-  if (required < 1 || required > new Set(keys.map(({ vkey }) => vkey)).size) {
+  if (required < 1 || required > keys.length) {
     throw new Invalid('issuance: required is not between one and the number of keys');
   }
   return { keys, required, bootstrap: listOf(fields.bootstrap, 'bootstrap', idOf('bootstrap')) };

@@ -54,6 +54,14 @@ function verifierOf(name: string, use: KeyUse, raw: Uint8Array, publicKey: KeyOb
   return { name, keyId, use, publicKey, vkey: `${name}+${keyId}+${encodeBase64(typed)}` };
 }
 
+/**
+ * What one key is counted by: its public part, base64url. Names are whatever its holder likes: under
+ * two of them it is still one key, with one holder.
+ */
+export function publicKeyOf({ publicKey }: VerifierKey): string {
+  return rawOf(publicKey).toString('base64url');
+}
+
 /** Reads a verifier key; its id must be the one that its name and key give. */
 export function parseVerifierKey(text: string): Outcome<VerifierKey, NoteCode> {
   const invalid = (detail: string) => refuse('NOTE_KEY_INVALID' as const, detail);

@@ -1,7 +1,13 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { cosignaturesOf, type LogPolicy } from './checkpoint.ts';
 import type { NoteCode } from './codes.ts';
-import { type NoteSigner, parseVerifierKey, type VerifierKey, verifyNote } from './keys.ts';
+import {
+  type NoteSigner,
+  parseVerifierKey,
+  publicKeyOf,
+  type VerifierKey,
+  verifyNote,
+} from './keys.ts';
 import { formatNote, parseNote } from './note.ts';
 
 /** From which size of the log on, other keys are in force. */
@@ -132,9 +138,7 @@ export function policyFault({ origin, log, witnesses, quorum }: LogPolicy): stri
   if (log.some(({ use }) => use !== 'note')) return 'a key of the log is one for cosignatures';
   if (witnesses.some(({ use }) => use !== 'cosignature')) return 'a witness key is not of type 4';
   // One key under two names would be two witnesses to whoever counts names.
-  const keys = [...log, ...witnesses].map(({ publicKey }) =>
-    String(publicKey.export({ format: 'jwk' }).x),
-  );
+  const keys = [...log, ...witnesses].map(publicKeyOf);
   if (new Set(keys).size !== keys.length) return 'one key appears twice';
   if (!Number.isSafeInteger(quorum) || quorum < 1) return 'the quorum is less than one';
   if (quorum > witnesses.length) return 'the quorum exceeds the number of witnesses';

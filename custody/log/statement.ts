@@ -1,7 +1,7 @@
 import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { canonicalise, canonicalText } from '../canonical.ts';
 import type { NoteCode } from './codes.ts';
-import { type NoteSigner, type VerifierKey, verifyNote } from './keys.ts';
+import { type NoteSigner, publicKeyOf, type VerifierKey, verifyNote } from './keys.ts';
 import { formatNote, parseNote } from './note.ts';
 import { parseStatementClaims, type Statement } from './statement-kinds.ts';
 
@@ -40,7 +40,10 @@ export function statementKind(given: string): string | undefined {
   return first === FIRST_LINE && kind !== undefined && KIND.test(kind) ? kind : undefined;
 }
 
-/** A statement that at least `required` of the keys signed. */
+/**
+ * A statement that at least `required` of the keys signed, each counted once by its public key. Keys
+ * for cosignatures are not counted: they say when something was seen, and vouch for nothing in it.
+ */
 export function openStatement(
   given: string,
   keys: readonly VerifierKey[],
@@ -52,7 +55,9 @@ export function openStatement(
   if (!statement.ok) return statement;
   const signed = verifyNote(note.value, keys);
   if (!signed.ok) return signed;
-  const signers = new Set(signed.value.map(({ key }) => key.vkey));
+  const signers = new Set(
+    signed.value.filter(({ key }) => key.use === 'note').map(({ key }) => publicKeyOf(key)),
+  );
   if (signers.size >= required) return statement;
   return refuse('NOTE_UNSIGNED', `${signers.size} of ${required} keys signed the statement`);
 }

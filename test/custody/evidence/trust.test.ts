@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { formatTrust, parseTrust, type Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
+import { createNoteSigner, type KeyUse, privateKeyFromSeed } from '#custody/log/keys.ts';
 import { formatNote } from '#custody/log/note.ts';
 import { openStatement, type Statement, signStatement } from '#custody/log/statement.ts';
 import { createStory } from '../ledger/support.ts';
@@ -18,6 +20,13 @@ beforeAll(async () => {
 beforeEach(() => swarm.clock.advance(START - swarm.clock()));
 const judge = (text: string, by = trust) => verifyEvidence(bytesOf(text), by);
 
+/** Another key than any that is pinned here, under whatever name. */
+const vkeyOf = (name: string, use: KeyUse = 'note', seed = 'a stranger'): string => {
+  const key = privateKeyFromSeed(createHash('sha256').update(seed).digest());
+  return createNoteSigner({ name, use, key }).verifier.vkey;
+};
+/** From which `noteSigner` makes the first issuer's key. */
+const ISSUER = 'city.example/issuer note ';
 const issuers = [noteSigner('city.example/issuer'), noteSigner('city.example/launcher')];
 const issuance = {
   keys: issuers.map(({ verifier }) => verifier),
@@ -98,10 +107,67 @@ describe('the trust file', () => {
       'more issuers required than there are',
       (json) => Object.assign(json.issuance, { required: 3 }),
     ],
+    [
+      'one issuer under two names',
+      (json) => Object.assign(json.issuance, { keys: [vkeyOf('one'), vkeyOf('another')] }),
+    ],
+    [
+      'one issuer twice',
+      (json) => Object.assign(json.issuance, { required: 1, keys: [vkeyOf('one'), vkeyOf('one')] }),
+    ],
+    [
+      'an issuer whose key is for cosignatures',
+      (json) => Object.assign(json.issuance, { required: 1, keys: [vkeyOf('one', 'cosignature')] }),
+    ],
+    [
+      'an issuer with the key of the log, under another name',
+      (json) => Object.assign(json.log, { keys: [vkeyOf('log', 'note', ISSUER)] }),
+    ],
+    [
+      'an issuer with the key of a witness',
+      (json) =>
+        Object.assign(json.log, { witnesses: [vkeyOf('w', 'cosignature', ISSUER)], quorum: 1 }),
+    ],
+    [
+      'an issuer with a key that the log changes to',
+      (json) => {
+        const { origin: _, ...keys } = json.log;
+        const next = { ...keys, keys: [vkeyOf('next', 'note', ISSUER)], from: 5 };
+        return Object.assign(json.log, { changes: [next] });
+      },
+    ],
     ['a member that is no SPIFFE ID', (json) => Object.assign(json, { members: ['x'] })],
   ])('with %s is refused', (_name, change) => {
     expect(parseTrust(changed(change as never))).toMatchObject({ code: 'TRUST_INVALID' });
     expect(parseTrust(changed(() => {}))).toMatchObject({ ok: true });
+  });
+
+  it('may have another key of the same name, and one issuer of whom one is required', () => {
+    const keys = [vkeyOf('one'), vkeyOf('one', 'note', 'another')];
+    const two = changed((json: object) => Object.assign((json as Json).issuance, { keys }));
+    expect(parseTrust(two)).toMatchObject({ ok: true });
+    const one = { required: 1, keys: [vkeyOf('one')] };
+    const single = changed((json: object) => Object.assign((json as Json).issuance, one));
+    expect(parseTrust(single)).toMatchObject({ ok: true });
+  });
+
+  it('with a member twice is refused: people and programs would read another one of the two', () => {
+    const text = formatTrust({ ...trust, issuance });
+    expect(text).toContain('"quorum": 2');
+    const quorum = (both: string) => text.replace('"quorum": 2', both);
+    for (const [twice, first] of [
+      [quorum('"quorum": 2, "quorum": 1'), quorum('"quorum": 1')],
+      [quorum('"quorum": 1, "quorum": 2'), quorum('"quorum": 1')],
+      [quorum('"quorum": 2, "\\u0071uorum": 1'), quorum('"\\u0071uorum": 1')],
+      [text.replace('"required": 2', '"required":2,"required":1'), text],
+      [text.replace('{', '{"log":{},'), text],
+    ] as const) {
+      expect(parseTrust(twice)).toMatchObject({
+        code: 'TRUST_INVALID',
+        detail: expect.stringContaining('twice'),
+      });
+      expect(parseTrust(first)).toMatchObject({ ok: true });
+    }
   });
 
   it('that is no JSON, or too large, is refused', () => {

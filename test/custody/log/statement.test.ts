@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { canonicalText } from '#custody/canonical.ts';
+import { createNoteSigner, privateKeyFromSeed } from '#custody/log/keys.ts';
 import { formatNote } from '#custody/log/note.ts';
 import {
   openStatement,
@@ -144,4 +145,27 @@ test('an authority is stated with the certificate that its fingerprint names, a 
 test('validity ends after it begins', () => {
   const { kind, ...claims } = STATEMENTS.authority;
   expect(open(signed(kind, { ...claims, exp: 0 }))).toMatchObject({ code: 'STATEMENT_MALFORMED' });
+});
+
+test('signatures are counted by key: two names of one key are one signer', () => {
+  const key = privateKeyFromSeed(createHash('sha256').update('one holder').digest());
+  const named = (name: string) => createNoteSigner({ name, use: 'note', key });
+  const [first, second, other] = [named('first'), named('second'), noteSigner('other')];
+  const keys = [first, second, other].map(({ verifier }) => verifier);
+  const note = (...signers: (typeof first)[]) => signStatement(STATEMENTS.policy, signers);
+  expect(openStatement(note(first, second), keys, 2)).toMatchObject({ code: 'NOTE_UNSIGNED' });
+  expect(openStatement(note(first, second), keys, 1)).toMatchObject({ ok: true });
+  expect(openStatement(note(first, other), keys, 2)).toMatchObject({ ok: true });
+});
+
+test('a key for cosignatures states nothing', () => {
+  const use = (kind: 'note' | 'cosignature') => {
+    const signer = noteSigner('w', kind);
+    const statement = signStatement(STATEMENTS.policy, [attester]);
+    const text = statement.slice(0, statement.indexOf('\n\n') + 1);
+    const note = formatNote({ text, signatures: [signer.sign(text, 1)] });
+    return openStatement(note, [signer.verifier], 1);
+  };
+  expect(use('cosignature')).toMatchObject({ code: 'NOTE_UNSIGNED' });
+  expect(use('note')).toMatchObject({ ok: true });
 });
