@@ -72,7 +72,10 @@ export const LEDGER_CODES = {
   LEDGER_NOT_OWN_RECORD: denied('Only the signer submits its record.'),
   LEDGER_SUBJECT_NOT_SENDERS: denied('The signed subject belongs to another sender.'),
   LEDGER_PARENT_UNKNOWN: later('A cause is not in the ledger.', true),
-  LEDGER_PARENT_LATER: forged('A cause was issued after the record that names it.', true),
+  LEDGER_PARENT_LATER: forged(
+    'A cause was issued, or that of an act entered, after the record that names it.',
+    true,
+  ),
   LEDGER_PARENT_NOT_RECEIVED: forged(
     'A cause was neither made by nor addressed to the sender.',
     true,

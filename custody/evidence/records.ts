@@ -1,17 +1,20 @@
-import type { Outcome } from '#identity/outcome.ts';
+import { type Outcome, refuse } from '#identity/outcome.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { checkParent } from '../parents.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
 import type { Ancestry, Hop, HopVerdict } from '../verify.ts';
+import { createContests } from './contests.ts';
 import type { EvidenceEntry } from './format.ts';
 import type { IssuedRecord } from './issuances.ts';
 import type { Judged } from './judge.ts';
+import type { LedgerRules } from './rules.ts';
 import { type Fault, type FaultCode, verdictOf } from './verdict.ts';
 
 /** What many records of a session have in common, once in memory for all of them. */
 interface Common {
   readonly iss: SpiffeId;
   readonly aud: readonly string[];
+  readonly act: boolean;
   readonly thumbprint: string;
 }
 
@@ -43,7 +46,7 @@ export interface HowKept {
 export interface Records {
   add(entry: EvidenceEntry, judged: Judged, how: HowKept): void;
   /** A second record under a number: it spoils the first, for nobody can say which one was meant. */
-  addTwin(judged: Judged): void;
+  addTwin(judged: Judged, index: number): void;
   finish(
     action: RecordId | undefined,
     issued: (record: IssuedRecord) => Outcome<void, FaultCode> | undefined,
@@ -58,19 +61,19 @@ export interface Records {
 const MAX_FULL = 10_000;
 
 /** The records of a file and how they hang together, in any order in which causes come. */
-export function createRecords(): Records {
+export function createRecords(rules: LedgerRules): Records {
   const kept = new Map<RecordId, Kept>();
   const details = new Map<RecordId, Shown>();
   /** A cause that has not come yet → those that name it. */
   const waiting = new Map<RecordId, RecordId[]>();
-  /** `iss sid` → by sequence number, the record that had it first; numbers mostly have no holes. */
-  const sequences = new Map<string, RecordId[]>();
+  const contests = createContests();
   const faults: Fault[] = [];
   const commons = new Map<string, Common>();
 
-  function commonOf({ iss, aud }: RecordClaims, thumbprint: string): Common {
-    const key = `${thumbprint} ${iss} ${aud.join(' ')}`;
-    const known = commons.get(key) ?? { iss, aud, thumbprint };
+  function commonOf({ iss, aud, knd }: RecordClaims, thumbprint: string): Common {
+    const act = knd === 'act';
+    const key = `${thumbprint} ${act} ${iss} ${aud.join(' ')}`;
+    const known = commons.get(key) ?? { iss, aud, act, thumbprint };
     commons.set(key, known);
     return known;
   }
@@ -80,28 +83,19 @@ export function createRecords(): Records {
     if (record !== undefined) record.fault ??= { code, detail, index: record.index, id };
   }
 
-  function claimsOf(id: RecordId): Pick<RecordClaims, 'iss' | 'aud' | 'iat'> | undefined {
-    const record = kept.get(id);
-    return record?.common && { ...record.common, iat: record.iat };
-  }
-
   /** A false cause is the fault of the record that names it. */
   function checkCause(child: RecordId, parent: RecordId): void {
-    const [effect, cause] = [claimsOf(child), claimsOf(parent)];
-    if (effect === undefined || cause === undefined) return;
-    const verdict = checkParent(effect, cause);
+    const [effect, cause] = [kept.get(child), kept.get(parent)];
+    if (effect?.common === undefined || cause?.common === undefined) return;
+    const verdict = checkParent(
+      { ...effect.common, iat: effect.iat },
+      { ...cause.common, iat: cause.iat },
+    );
     if (!verdict.ok) spoil(child, verdict);
-  }
-
-  function checkSequence(id: RecordId, { iss, sid, seq }: RecordClaims): void {
-    const session = `${iss} ${sid}`;
-    const seen = sequences.get(session) ?? [];
-    sequences.set(session, seen);
-    const other = seen[seq];
-    if (other === undefined) seen[seq] = id;
-    else {
-      const detail = `${iss} signed ${seq} twice, first in ${other}`;
-      spoil(id, { code: 'LEDGER_EQUIVOCATION', detail });
+    // Other records may come before their cause does; an act waits for it.
+    else if (effect.common.act && cause.index > effect.index) {
+      const detail = `the act was entered before its cause, which is entry ${cause.index}`;
+      spoil(child, refuse('LEDGER_PARENT_LATER', detail));
     }
   }
 
@@ -127,8 +121,12 @@ export function createRecords(): Records {
       details.set(id, { par: claims?.par ?? [], full, witnessed: how.witnessed });
     }
     if (!verdict.ok) spoil(id, verdict);
-    // Whether two records have one number is asked of genuine ones only: a forger could frame.
-    else if (claims !== undefined) checkSequence(id, claims);
+    else if (claims !== undefined) {
+      const ruled = rules.judge(claims, entry.opened);
+      if (!ruled.ok) spoil(id, ruled);
+      // Of authentic ones only: a forger could frame.
+      contests.add(id, claims);
+    }
     for (const parent of claims?.par ?? []) {
       const others = waiting.get(parent);
       if (kept.has(parent)) checkCause(id, parent);
@@ -172,20 +170,35 @@ export function createRecords(): Records {
 
   return {
     add,
-    addTwin({ record, verdict }) {
+    addTwin({ record, verdict }, index) {
       if (!verdict.ok || record === undefined) return;
-      const { iss, sid, seq } = record.claims;
-      const first = sequences.get(`${iss} ${sid}`)?.[seq];
-      if (first === undefined || first === record.id) return;
-      const detail = `${iss} signed ${seq} twice, also in ${record.id}`;
-      spoil(first, { code: 'LEDGER_EQUIVOCATION', detail });
+      const { id, thumbprint, claims } = record;
+      const { iss, sid, seq } = claims;
+      contests.addTwin({ id, index, thumbprint, iss, sid, seq });
     },
     finish(action, issued) {
-      for (const [id, { common, index, fault }] of kept) {
-        if (common === undefined || fault !== undefined) continue;
-        const verdict = issued({ ...common, index });
+      const verdictOn = (id: RecordId) => {
+        const { common, index } = kept.get(id) ?? {};
+        return common && index !== undefined ? issued({ ...common, index }) : undefined;
+      };
+      for (const [id, { fault }] of kept) {
+        const verdict = fault === undefined ? verdictOn(id) : undefined;
         if (verdict?.ok === false) spoil(id, verdict);
       }
+      const twins = contests.twins.filter((twin) => {
+        const verdict = issued(twin);
+        if (verdict?.ok !== false) return true;
+        const { code, detail } = verdict;
+        faults.push({ code, detail, index: twin.index, id: twin.id });
+        return false;
+      });
+      contests.settle({
+        issued: (id) => verdictOn(id)?.ok !== false,
+        sound: (id) => kept.get(id)?.fault === undefined,
+        indexOf: (id) => kept.get(id)?.index ?? 0,
+        twins,
+        spoil,
+      });
       const counts = { genuine: 0, withheld: 0, forged: 0, unverifiable: 0 };
       for (const [, record] of kept) {
         counts[verdictOfKept(record)] += 1;

@@ -9,6 +9,7 @@ import { createHeads } from './heads.ts';
 import { createIssuances } from './issuances.ts';
 import { createJudge, type Judged } from './judge.ts';
 import { createRecords } from './records.ts';
+import { createLedgerRules } from './rules.ts';
 import type { Trust } from './trust.ts';
 import {
   type EvidenceVerdict,
@@ -43,7 +44,7 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
   const judge = createJudge(trust, heads, ahead);
   const issuances = createIssuances(trust?.issuance);
   const asks = createAskList();
-  const records = createRecords();
+  const records = createRecords(createLedgerRules(trust?.members));
   const faults: Fault[] = [];
   const beside = { refusal: 0, equivocation: 0, statement: 0 };
   let header: EvidenceHeader | undefined;
@@ -137,7 +138,7 @@ export function createEvidenceVerifier(trust?: Trust): EvidenceVerifier {
         return;
       case 'equivocation': {
         const judged = judge.judgeRecord(entry, leaf, head);
-        if (judged.verdict.ok) records.addTwin(judged);
+        if (judged.verdict.ok) records.addTwin(judged, leaf.index);
         else fault(judged.verdict, leaf.index);
         break;
       }

@@ -10,10 +10,11 @@ import { leafOf, leafText } from '#custody/ledger/leaf.ts';
 import { addCosignature, cosign, type LogPolicy, signCheckpoint } from '#custody/log/checkpoint.ts';
 import type { NoteSigner } from '#custody/log/keys.ts';
 import { createMemoryHashStore, createMerkleTree } from '#custody/log/merkle.ts';
+import { parseRecord } from '#custody/record/parse.ts';
 import type { RecordId, SignedRecord } from '#custody/record.ts';
 import { createStory, createTestLedger, submission } from '../ledger/support.ts';
 import { logSigner, ORIGIN, witnessSigners } from '../log/support.ts';
-import type { TestSwarm } from '../support.ts';
+import { type TestSwarm, text } from '../support.ts';
 
 export const policy: LogPolicy = {
   origin: ORIGIN,
@@ -38,6 +39,8 @@ export function createEvidenceLedger(swarm: TestSwarm) {
   const tree = createMerkleTree(createMemoryHashStore());
   const entries: ExportedEntry[] = [];
   const checkpoints: string[] = [];
+  /** Of certificates that the ledger has not seen. */
+  const chains = new Map<string, readonly Uint8Array[]>();
 
   function take(entry: ExportedEntry): void {
     tree.append(leafText(entry.type === 'statement' ? entry : leafOf(entry)));
@@ -50,6 +53,25 @@ export function createEvidenceLedger(swarm: TestSwarm) {
     const [entry] = ledger.list({ since: receipt.value.index });
     // Statements are not the ledger's own yet: entries count in the tree's order here.
     if (entry !== undefined) take({ ...entry, index: tree.size() });
+  }
+
+  /** What a ledger that keeps none of its rules would enter. */
+  function enter(
+    signed: SignedRecord,
+    payload: string | undefined,
+    kind:
+      | { readonly type: 'record' }
+      | { readonly type: 'equivocation'; readonly other: RecordId } = {
+      type: 'record',
+    },
+  ): void {
+    const record = parseRecord(signed.jws);
+    if (!record.ok) throw new Error(record.detail);
+    chains.set(record.value.thumbprint, signed.chain);
+    const opened = { salt: signed.salt, payload: payload === undefined ? payload : text(payload) };
+    const by = signed.claims.iss;
+    const carried = { by, record: record.value, ...opened, chain: undefined };
+    take({ ...kind, index: tree.size(), at: swarm.clock(), ...carried });
   }
 
   function state(note: string): void {
@@ -83,7 +105,7 @@ export function createEvidenceLedger(swarm: TestSwarm) {
     entries: [...entries],
     tree,
     checkpoints: [...checkpoints],
-    chainOf: (thumbprint: string) => ledger.chain(thumbprint),
+    chainOf: (thumbprint: string) => ledger.chain(thumbprint) ?? chains.get(thumbprint),
     ...more,
   });
   const parts = (header: Partial<EvidenceHeader>, more: Partial<EvidenceSource> = {}) => [
@@ -96,6 +118,7 @@ export function createEvidenceLedger(swarm: TestSwarm) {
     entries,
     checkpoints,
     submit,
+    enter,
     state,
     take,
     witness,
