@@ -3,16 +3,24 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { is128Bits, is256Bits } from './base64url.ts';
 import { canonicalise, canonicalText } from './canonical.ts';
 import { type AckCode, CUSTODY_CODES } from './codes.ts';
-import { isWorkloadId } from './record/audience.ts';
+import { isAudienceList, isWorkloadId } from './record/audience.ts';
 import type { RecordId } from './record.ts';
 
-/** Cumulative: everything of one sender's session to this receiver, up to and with `through`. */
+/**
+ * Cumulative: everything of one sender's session to one audience that the receiver is in, up to and
+ * with `through`.
+ */
 export interface AckPayload {
   readonly type: 'ack';
   /** The sender that is acknowledged. */
   readonly to: SpiffeId;
   /** The sender's session. */
   readonly sid: string;
+  /**
+   * The audience whose `rsq` is counted, as the sender signed it: under another one the same numbers
+   * are those of other messages.
+   */
+  readonly aud: readonly string[];
   /** Highest `rsq` received. */
   readonly through: number;
   /** The receiver's own session: a new one has forgotten what came before. */
@@ -35,7 +43,8 @@ export interface RefusalPayload {
   readonly count: number;
 }
 
-const MAX_BYTES = 16_384;
+/** The longest `aud` that fits in a record, and every rejection. */
+const MAX_BYTES = 32_768;
 const MAX_REJECTED = 1024;
 const CODE = /^[A-Z][A-Z0-9_]{2,63}$/;
 const PRESENTER = /^[A-Za-z0-9_-]{1,255}$/;
@@ -45,6 +54,7 @@ const ACK_MEMBERS: ReadonlySet<string> = new Set([
   'type',
   'to',
   'sid',
+  'aud',
   'through',
   'session',
   'rejected',
@@ -99,6 +109,7 @@ function isAck(payload: Record<string, unknown>): boolean {
     typeof to === 'string' &&
     isWorkloadId(to) &&
     is128Bits(payload.sid) &&
+    isAudienceList(payload.aud) &&
     isCount(through) &&
     is128Bits(payload.session) &&
     (!Object.hasOwn(payload, 'rejected') || isAscending(rejected, through))

@@ -1,14 +1,18 @@
 import { encodeAck } from '#custody/ack.ts';
+import { audienceKey } from '#custody/record/audience.ts';
 import type { RecordClaims, SignedRecord } from '#custody/record.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { Member } from '../directory.ts';
 import { ackSubject } from '../subjects.ts';
 import { recordHeaders } from './envelope.ts';
 import type { BusLink } from './link.ts';
 import type { Signing } from './signing.ts';
 
+/** Of one session of a sender to one audience: `rsq` counts so. */
 interface Progress {
   readonly sender: Member;
   readonly sid: string;
+  readonly aud: readonly string[];
   through: number;
   /** `rsq` → when it was rejected. Repeated for a while: an acknowledgement can be lost. */
   readonly rejected: Map<number, number>;
@@ -37,9 +41,10 @@ const MAX_REJECTED = 512;
 const ACK_AFTER = 128;
 /** Of a session met in the middle only this many earlier ones can still be outstanding. */
 const MAX_GAP = 256;
-const MAX_SESSIONS = 1024;
+/** Sessions times audiences of one sender: who makes up more pushes out only its own. */
+const MAX_PER_SENDER = 64;
 
-const sessionKey = ({ iss, sid }: RecordClaims): string => `${iss} ${sid}`;
+const counterOf = ({ sid, aud }: RecordClaims): string => `${sid} ${audienceKey(aud)}`;
 
 export function createAcknowledger(options: {
   readonly link: BusLink;
@@ -50,24 +55,33 @@ export function createAcknowledger(options: {
   readonly clock: () => number;
 }): Acknowledger {
   const { link, self, clock } = options;
-  const sessions = new Map<string, Progress>();
+  const senders = new Map<SpiffeId, Map<string, Progress>>();
 
   function progressOf(sender: Member, claims: RecordClaims): Progress {
-    const key = sessionKey(claims);
-    const known = sessions.get(key);
-    if (known !== undefined) return known;
-    const oldest = sessions.size >= MAX_SESSIONS ? sessions.keys().next() : undefined;
-    if (oldest?.done === false) sessions.delete(oldest.value);
-    const made = {
+    const counters = senders.get(sender.id) ?? new Map<string, Progress>();
+    senders.set(sender.id, counters);
+    const key = counterOf(claims);
+    const { sid, aud } = claims;
+    const progress = counters.get(key) ?? {
       sender,
-      sid: claims.sid,
+      sid,
+      aud,
       through: 0,
       rejected: new Map(),
       dirty: false,
       fresh: 0,
     };
-    sessions.set(key, made);
-    return made;
+    // The longest unused is forgotten first.
+    if (!counters.delete(key) && counters.size >= MAX_PER_SENDER) {
+      const oldest = counters.keys().next();
+      if (!oldest.done) counters.delete(oldest.value);
+    }
+    counters.set(key, progress);
+    return progress;
+  }
+
+  function* all(): Iterable<Progress> {
+    for (const counters of senders.values()) yield* counters.values();
   }
 
   function advance(progress: Progress, rsq: number, gap: number): void {
@@ -95,6 +109,7 @@ export function createAcknowledger(options: {
       type: 'ack',
       to: progress.sender.id,
       sid: progress.sid,
+      aud: progress.aud,
       through: progress.through,
       session: options.session,
       ...(rejected.length === 0 ? {} : { rejected }),
@@ -131,17 +146,17 @@ export function createAcknowledger(options: {
       publishEarly(progress);
     },
     repeated(claims) {
-      const progress = sessions.get(sessionKey(claims));
+      const progress = senders.get(claims.iss)?.get(counterOf(claims));
       if (progress !== undefined && claims.rsq <= progress.through) progress.dirty = true;
     },
     flush() {
       if (!link.connected()) return;
-      for (const progress of sessions.values()) {
+      for (const progress of all()) {
         if (progress.dirty) publish(progress);
       }
     },
     repeat() {
-      for (const progress of sessions.values()) progress.dirty = progress.through > 0;
+      for (const progress of all()) progress.dirty = progress.through > 0;
     },
   };
 }

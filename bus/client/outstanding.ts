@@ -1,4 +1,5 @@
 import type { AckPayload } from '#custody/ack.ts';
+import { audienceKey } from '#custody/record/audience.ts';
 import type { RecordId, RecordKind, SignedRecord } from '#custody/record.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { HeaderPairs } from './nats.ts';
@@ -32,8 +33,8 @@ export interface AckEffect {
 }
 
 /**
- * What an acknowledgement means for our outstanding messages. Up to `through` each message was
- * either accepted or is in `rejected` (refused, or missed and too late now); a receiver with a new
+ * What an acknowledgement means for our outstanding messages to the audience that it counts. Up to
+ * `through` each of them was either accepted or is in `rejected` (refused, or missed and too late now); a receiver with a new
  * session has forgotten what it had not acknowledged.
  */
 export function applyAck(
@@ -43,10 +44,12 @@ export function applyAck(
   renewed: boolean,
 ): AckEffect {
   const rejected = new Set(ack.rejected ?? []);
+  const counted = audienceKey(ack.aud);
   const done: Outstanding[] = [];
   const again: Outstanding[] = [];
   for (const item of items) {
-    if (!item.remaining.has(from)) continue;
+    // Numbers of another audience are those of other messages.
+    if (!item.remaining.has(from) || audienceKey(item.audience) !== counted) continue;
     const covered = [...item.signatures].filter((rsq) => rsq <= ack.through);
     if (!renewed && covered.some((rsq) => !rejected.has(rsq))) {
       item.remaining.delete(from);

@@ -18,7 +18,7 @@ import type { Signing } from './signing.ts';
 export interface SendDraft {
   /** Message kind (`reading`, `finding`): its stream carries it. */
   readonly kind: string;
-  /** SPIFFE IDs or role patterns; the same for every message to one receiver. */
+  /** SPIFFE IDs or role patterns; messages are numbered for each list by itself. */
   readonly audience: readonly string[];
   readonly causes?: readonly RecordId[];
   readonly payload: Uint8Array;
@@ -60,9 +60,10 @@ export function createSender(options: {
   const open = new Set<Outstanding>();
   /** Those that are about to be signed again. */
   const asked = new Set<Outstanding>();
-  /** An `ack` counts one audience's `rsq`, so a receiver may be in one audience only. */
-  const audienceOf = new Map<SpiffeId, string>();
-  const sessions = new Map<SpiffeId, string>();
+  /** Receiver and audience → the session in which the receiver counts what came to that audience. */
+  const sessions = new Map<string, string>();
+  /** To which messages went: an acknowledgement that counts any other says nothing of ours. */
+  const audiences = new Set<string>();
   const chainSent = new Set<string>();
   let acknowledged = 0;
   let again = 0;
@@ -72,14 +73,7 @@ export function createSender(options: {
       .map(({ id }) => id)
       .filter((id) => id !== self.id && audienceIncludes(audience, id));
     if (receivers.length === 0) throw new Error(`no member is addressed by ${audience.join(' ')}`);
-    const key = audienceKey(audience);
-    for (const id of receivers) {
-      const other = audienceOf.get(id);
-      if (other !== undefined && other !== key) {
-        throw new Error(`${id} is already addressed by "${other}": one audience per receiver`);
-      }
-    }
-    for (const id of receivers) audienceOf.set(id, key);
+    audiences.add(audienceKey(audience));
     return receivers;
   }
 
@@ -180,11 +174,13 @@ export function createSender(options: {
       if (!verdict.ok) return verdict;
       const ack = parseAck(verdict.payload);
       if (!ack.ok || ack.value.type !== 'ack') return undefined;
-      const { sid, to, session } = ack.value;
-      if (to !== self.id || sid !== options.session) return undefined;
+      const { sid, to, session, aud } = ack.value;
+      const audience = audienceKey(aud);
+      if (to !== self.id || sid !== options.session || !audiences.has(audience)) return undefined;
       const from = verdict.signedBy;
-      const before = sessions.get(from);
-      sessions.set(from, session);
+      const counter = `${from} ${audience}`;
+      const before = sessions.get(counter);
+      sessions.set(counter, session);
       const renewed = before !== undefined && before !== session;
       const effect = applyAck(open, from, ack.value, renewed);
       for (const item of effect.done) {

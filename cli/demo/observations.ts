@@ -2,6 +2,7 @@ import { fromBytes } from '#agents/json.ts';
 import { parseReadingId, readingSchema } from '#agents/reading.ts';
 import { type AckPayload, parseAck } from '#custody/ack.ts';
 import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import { audienceKey } from '#custody/record/audience.ts';
 import { type Ancestry, verifyAncestry } from '#custody/verify.ts';
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { openX509Source } from '#identity/workload-api/client.ts';
@@ -67,19 +68,26 @@ export function acknowledgedOf(running: RunningSwarm, id: SpiffeId): number {
   for (const entry of running.ledger.list({ kind: 'ack', ...all })) {
     const ack = ackOf(entry);
     if (ack?.to !== id) continue;
-    through.set(ack.sid, Math.max(through.get(ack.sid) ?? 0, ack.through));
-    for (const rsq of ack.rejected ?? []) rejected.add(`${ack.sid} ${rsq}`);
+    const counter = counterOf(ack);
+    through.set(counter, Math.max(through.get(counter) ?? 0, ack.through));
+    for (const rsq of ack.rejected ?? []) rejected.add(`${counter} ${rsq}`);
   }
   const acknowledged = new Set<string>();
   for (const entry of running.ledger.list({ iss: id, ...all })) {
     if (!isReading(entry) || entry.payload === undefined) continue;
-    const { sid, rsq } = entry.record.claims;
-    if (rsq > (through.get(sid) ?? 0) || rejected.has(`${sid} ${rsq}`)) continue;
+    const { claims } = entry.record;
+    const counter = counterOf(claims);
+    const { rsq } = claims;
+    if (rsq > (through.get(counter) ?? 0) || rejected.has(`${counter} ${rsq}`)) continue;
     const reading = readingSchema.safeParse(fromBytes(entry.payload));
     if (reading.success) acknowledged.add(reading.data.id);
   }
   return acknowledged.size;
 }
+
+/** A session to an audience: what a sender's messages are numbered for. */
+const counterOf = ({ sid, aud }: Pick<AckPayload, 'sid' | 'aud'>): string =>
+  `${sid} ${audienceKey(aud)}`;
 
 function ackOf(entry: LedgerEntry): AckPayload | undefined {
   if (entry.type !== 'record' || entry.payload === undefined) return undefined;

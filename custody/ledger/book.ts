@@ -1,5 +1,6 @@
 import type { SpiffeId } from '#identity/spiffe-id.ts';
 import { parseAck, type RefusalPayload } from '../ack.ts';
+import { audienceKey } from '../record/audience.ts';
 import type { RecordClaims, RecordId } from '../record.ts';
 import { createEnteredCertificates, type EnteredCertificates } from './certificates.ts';
 import { type LedgerEntry, ownEntry, type RecordEntry, type StatementEntry } from './entry.ts';
@@ -20,7 +21,7 @@ export interface Book {
   readonly children: ReadonlyMap<RecordId, readonly RecordId[]>;
   /** Thumbprint → chain, DER, leaf first. */
   readonly chains: ReadonlyMap<string, readonly Uint8Array[]>;
-  /** `acker sender sid` → the furthest acknowledgement. */
+  /** Acker, sender, sid and audience → the furthest acknowledgement. */
   readonly acks: ReadonlyMap<string, Acknowledged>;
   readonly refusals: readonly RecordedRefusal[];
   /** Note → the entry that has it; a statement is entered once. In the order of the entries. */
@@ -86,7 +87,8 @@ export function createBook(): Book {
       refusals.push({ index: entry.index, at: entry.at, by, refusal: parsed.value });
       return;
     }
-    const key = `${by} ${parsed.value.to} ${parsed.value.sid}`;
+    const { to, sid, aud } = parsed.value;
+    const key = `${by} ${to} ${sid} ${audienceKey(aud)}`;
     const before = acks.get(key) ?? { through: 0, rejected: 0 };
     const { through, rejected = [] } = parsed.value;
     if (through <= before.through) return;

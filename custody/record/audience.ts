@@ -3,6 +3,7 @@ import type { SpiffeId } from '#identity/spiffe-id.ts';
 const ANY_NAME = '/*';
 /** SPIFFE-ID 2.3. */
 const MAX_ID_BYTES = 2048;
+const MAX_AUDIENCES = 16;
 /** `parseSpiffeId` with a path, in one expression: asked several times of each record. */
 const WORKLOAD_ID = /^spiffe:\/\/[a-z0-9._-]{1,255}(?:\/(?!\.{1,2}(?:\/|$))[a-zA-Z0-9._-]+)+$/;
 
@@ -21,6 +22,17 @@ export function isRolePattern(text: string): boolean {
 
 export function isAudience(text: unknown): text is string {
   return typeof text === 'string' && (isWorkloadId(text) || isRolePattern(text));
+}
+
+/** 1 to 16 entries, none twice: what a record is addressed to. */
+export function isAudienceList(value: unknown): value is readonly string[] {
+  return (
+    Array.isArray(value) &&
+    value.length >= 1 &&
+    value.length <= MAX_AUDIENCES &&
+    value.every(isAudience) &&
+    new Set(value).size === value.length
+  );
 }
 
 /** True when one entry is exactly `self`, or a pattern whose star is `self`'s last segment. */

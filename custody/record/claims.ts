@@ -2,13 +2,12 @@ import { accept, type Outcome, refuse } from '#identity/outcome.ts';
 import { is128Bits, is256Bits } from '../base64url.ts';
 import type { RecordCode } from '../codes.ts';
 import { RECORD_KINDS, type RecordClaims, type RecordKind } from '../record.ts';
-import { isAudience, isWorkloadId } from './audience.ts';
+import { isAudienceList, isWorkloadId } from './audience.ts';
 
 /** A record lives this long after `iat`; the replay cache needs to remember no longer. */
 export const RECORD_LIFETIME_SECONDS = 30;
 /** More causes than this are gathered by `join` records. */
 export const MAX_PARENTS = 16;
-const MAX_AUDIENCES = 16;
 const MAX_SUBJECT = 255;
 
 /** A NATS subject without wildcards. */
@@ -47,7 +46,7 @@ const isTool: Check = (value) => {
 
 const REQUIRED: Readonly<Record<string, Check>> = {
   iss: (value) => typeof value === 'string' && isWorkloadId(value),
-  aud: isListOf(isAudience, 1, MAX_AUDIENCES),
+  aud: isAudienceList,
   sbj: isSubject,
   knd: (value) => KINDS.has(value),
   jti: is128Bits,

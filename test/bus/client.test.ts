@@ -67,6 +67,36 @@ describe('the bus client', () => {
     for (const { client } of [one, two, camera]) await client.close();
   });
 
+  test('an acknowledgement is for the messages to one audience, and not for those to another', async () => {
+    const one = await swarm.client(MEMBERS.analyzer);
+    const two = await swarm.client(MEMBERS.analyzer2);
+    const camera = await swarm.client(MEMBERS.camera);
+    const [sent, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const byName = [MEMBERS.analyzer.id, MEMBERS.analyzer2.id];
+    const handler = ({ claims }: Verified<Uint8Array>) =>
+      claims.aud.length === 1 ? sent.promise : release.promise;
+    one.client.consume({ kind: 'reading', handler, idOf });
+    two.client.consume({ kind: 'reading', handler: () => {}, idOf });
+    const acknowledged = () => camera.client.status().sent;
+    const drafts = Array.from({ length: 7 }, (_, n) => (n < 5 ? [ANALYZERS] : byName));
+    for (const [n, audience] of drafts.entries()) {
+      await camera.client.send({
+        kind: 'reading',
+        audience,
+        payload: reading(n),
+        recordKind: 'root',
+      });
+    }
+    sent.resolve();
+    await expect.poll(() => acknowledged().acknowledged).toBeGreaterThanOrEqual(5);
+    expect(acknowledged()).toMatchObject({ outstanding: 2, acknowledged: 5 });
+    release.resolve();
+    await camera.client.flush();
+    expect(acknowledged()).toMatchObject({ outstanding: 0, acknowledged: 7, again: 0 });
+    expect([one.refusals, two.refusals, camera.refusals]).toEqual([[], [], []]);
+    for (const { client } of [one, two, camera]) await client.close();
+  });
+
   test('a request has the pinned service’s answer, with the request among its causes', async () => {
     const llm = await swarm.client(MEMBERS.llm);
     const analyzer = await swarm.client(MEMBERS.analyzer);

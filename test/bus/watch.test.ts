@@ -91,6 +91,37 @@ describe('gaps', () => {
     expect(missing()).toBe(1);
   });
 
+  test('each audience has its numbers: a message to another one hides no gap', () => {
+    const time = { now: 0 };
+    const gaps = createGapWatch({ now: () => time.now });
+    const all = ['spiffe://city.example/agent/analyzer/north/*'];
+    const came = (to: readonly string[], rsq: number) =>
+      gaps.came('cam', { sid: 's', aud: to, rsq });
+    came(all, 1);
+    came(aud, 1);
+    came(all, 4);
+    came(aud, 2);
+    gaps.refused('cam', { sid: 's', aud, rsq: 2 });
+    time.now = 6000;
+    expect(gaps.missing().get('cam')).toBe(2);
+    came(all, 2);
+    came(all, 3);
+    expect(gaps.missing().size).toBe(0);
+  });
+
+  test('who makes up audiences and sessions pushes out only its own', () => {
+    const time = { now: 0 };
+    const gaps = createGapWatch({ now: () => time.now });
+    gaps.came('cam', { sid: 's', aud, rsq: 1 });
+    for (let n = 0; n < 5000; n += 1) {
+      const session = { sid: `${n >> 8}`, aud: [`spiffe://city.example/x/${n}`] };
+      gaps.came('flood', { ...session, rsq: 1 });
+    }
+    gaps.came('cam', { sid: 's', aud, rsq: 3 });
+    time.now = 6000;
+    expect([...gaps.missing()]).toEqual([['cam', 1]]);
+  });
+
   test('a refused message, whose numbers anybody can write, moves nothing on', () => {
     const { time, came, refused, missing } = setUp();
     came(1);

@@ -17,6 +17,7 @@ const acknowledge = (city: WitnessedCity, by: 'analyzer' | 'action', { claims }:
       type: 'ack',
       to: claims.iss,
       sid: claims.sid,
+      aud: claims.aud,
       through: claims.rsq,
       session: 'A'.repeat(22),
     }),

@@ -12,7 +12,9 @@ import { createRefusalTally } from '#custody/refusals.ts';
 import { IDS, testClock, text } from './support.ts';
 
 const sid = 'A'.repeat(22);
-const ack: AckPayload = { type: 'ack', to: IDS.sensor, sid, through: 9, session: sid };
+const aud = ['spiffe://city.example/agent/analyzer/north/*'];
+const ack: AckPayload = { type: 'ack', to: IDS.sensor, sid, aud, through: 9, session: sid };
+const { aud: _aud, ...ofNoAudience } = ack;
 const refusal: RefusalPayload = {
   type: 'refusal',
   code: 'RECORD_REPLAYED',
@@ -23,10 +25,14 @@ const refusal: RefusalPayload = {
   count: 3,
 };
 
+const namesOf = (count: number) => Array.from({ length: count }, (_, n) => `${IDS.action}${n}`);
+
 describe('payloads of ack records', () => {
   it('come back as they went', () => {
     const { signed_by: _, record: __, ...stranger } = refusal;
-    for (const payload of [ack, { ...ack, rejected: [2, 9] }, refusal, stranger]) {
+    const exact = { ...ack, aud: [IDS.action, IDS.analyzer] };
+    const many = { ...ack, aud: namesOf(16) };
+    for (const payload of [ack, exact, many, { ...ack, rejected: [2, 9] }, refusal, stranger]) {
       expect(parseAck(encodeAck(payload))).toEqual({ ok: true, value: payload });
     }
   });
@@ -34,6 +40,12 @@ describe('payloads of ack records', () => {
   it.each<[string, object]>([
     ['a foreign member', { ...ack, note: 'x' }],
     ['through below 1', { ...ack, through: 0 }],
+    ['no audience', ofNoAudience],
+    ['an empty audience', { ...ack, aud: [] }],
+    ['an audience that is no list', { ...ack, aud: aud[0] }],
+    ['an audience that is no SPIFFE ID', { ...ack, aud: ['north'] }],
+    ['one of the audience twice', { ...ack, aud: [IDS.action, IDS.action] }],
+    ['an audience of seventeen', { ...ack, aud: namesOf(17) }],
     ['a session that is not 128 bits', { ...ack, session: 'x' }],
     ['somebody who is not a workload', { ...ack, to: 'spiffe://city.example' }],
     ['rejections out of order', { ...ack, rejected: [3, 2] }],
@@ -48,6 +60,19 @@ describe('payloads of ack records', () => {
     ['a list', [ack]],
   ])('are refused with %s', (_name, payload) => {
     expect(parseAck(encodeAck(payload as AckPayload))).toMatchObject({ code: 'ACK_INVALID' });
+  });
+
+  it('fit with the longest audience of a record, and as many rejections as a receiver tells', () => {
+    const long = Array.from(
+      { length: 6 },
+      (_, n) => `spiffe://city.example/${'x'.repeat(2000)}${n}`,
+    );
+    const most = Number.MAX_SAFE_INTEGER;
+    const rejected = Array.from({ length: 512 }, (_, n) => most - 512 + n);
+    const largest = { ...ack, aud: long, through: most, rejected };
+    expect(parseAck(encodeAck(largest))).toEqual({ ok: true, value: largest });
+    const more = { ...largest, to: IDS.sensor, aud: [...long, ...long.map((id) => `${id}x`)] };
+    expect(parseAck(encodeAck(more))).toMatchObject({ code: 'ACK_INVALID' });
   });
 
   it('are refused in any spelling but the canonical one', () => {

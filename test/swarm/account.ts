@@ -2,6 +2,7 @@ import { fromBytes } from '#agents/json.ts';
 import type { RunningSwarm } from '#cli/wiring/swarm.ts';
 import { parseAck } from '#custody/ack.ts';
 import type { LedgerEntry, RecordEntry } from '#custody/ledger/entry.ts';
+import { audienceKey } from '#custody/record/audience.ts';
 
 /** What a ledger says of the messages of one kind, by the application's own ids. */
 export interface Account {
@@ -51,14 +52,15 @@ export function accountOf(entries: readonly LedgerEntry[], subject: string): Acc
     const id = isMessage(entry, subject) ? payloadOf(entry)?.id : undefined;
     if (id !== undefined) {
       recorded.set(id, (recorded.get(id) ?? 0) + 1);
-      sent.set(`${claims.iss} ${claims.sid} ${claims.rsq}`, id);
+      sent.set(`${claims.iss} ${claims.sid} ${audienceKey(claims.aud)} ${claims.rsq}`, id);
     }
     if (claims.knd !== 'ack') continue;
     const ack = parseAck(entry.payload);
     if (!ack.ok || ack.value.type !== 'ack') continue;
     const { to, sid, session, through, rejected = [] } = ack.value;
-    const key = `${claims.iss} ${session} ${to} ${sid}`;
-    const known = told.get(key) ?? { of: `${to} ${sid}`, through: 0, rejected: new Set() };
+    const of = `${to} ${sid} ${audienceKey(ack.value.aud)}`;
+    const key = `${claims.iss} ${session} ${of}`;
+    const known = told.get(key) ?? { of, through: 0, rejected: new Set() };
     for (const rsq of rejected) known.rejected.add(rsq);
     told.set(key, { ...known, through: Math.max(known.through, through) });
   }

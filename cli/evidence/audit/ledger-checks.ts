@@ -2,7 +2,7 @@ import { findingSchema } from '#agents/finding.ts';
 import { fromBytes } from '#agents/json.ts';
 import { isAnswerTo } from '#custody/parents.ts';
 import { audienceIncludes, audienceKey } from '#custody/record/audience.ts';
-import type { RecordId } from '#custody/record.ts';
+import type { RecordClaims, RecordId } from '#custody/record.ts';
 import { pathOf, type SpiffeId } from '#identity/spiffe-id.ts';
 import type { AuditCode } from '../../codes.ts';
 import type { AuditBook, AuditRecord } from './book.ts';
@@ -88,18 +88,23 @@ function isStreamed({ claims }: AuditRecord): boolean {
   return (claims.knd === 'root' || claims.knd === 'msg') && claims.rpl === undefined;
 }
 
+/** What a sender counts `rsq` for: a session to an audience. Under another, the numbers are of other messages. */
+function counterOf({ iss, sid, aud }: Pick<RecordClaims, 'iss' | 'sid' | 'aud'>): string {
+  return `${iss} ${sid} ${audienceKey(aud)}`;
+}
+
 function checkAcks(book: AuditBook, { until, members }: AuditScope): AuditFinding[] {
-  /** `acker sender sid` → how far it acknowledged. */
+  /** Acker, sender, session and audience → how far it acknowledged. */
   const through = new Map<string, number>();
   const sent = new Set<string>();
-  for (const { claims } of book.records.values())
-    sent.add(`${claims.iss} ${claims.sid} ${claims.rsq}`);
+  for (const { claims } of book.records.values()) sent.add(`${counterOf(claims)} ${claims.rsq}`);
   const findings: AuditFinding[] = [];
   for (const { record, ack } of book.acks) {
     const acker = record.claims.iss;
-    const key = `${acker} ${ack.to} ${ack.sid}`;
+    const counter = counterOf({ ...ack, iss: ack.to });
+    const key = `${acker} ${counter}`;
     through.set(key, Math.max(through.get(key) ?? 0, ack.through));
-    if (sent.has(`${ack.to} ${ack.sid} ${ack.through}`)) continue;
+    if (sent.has(`${counter} ${ack.through}`)) continue;
     const detail = `${pathOf(acker)} acknowledged ${ack.through} of ${pathOf(ack.to)}`;
     findings.push({ code: 'AUDIT_ACKNOWLEDGED_UNRECORDED', detail, id: record.id });
   }
@@ -107,10 +112,11 @@ function checkAcks(book: AuditBook, { until, members }: AuditScope): AuditFindin
   if (book.unread > 0) return findings;
   for (const record of book.records.values()) {
     if (!isStreamed(record) || record.at > until) continue;
-    const { iss, sid, rsq, aud } = record.claims;
+    const { iss, rsq, aud } = record.claims;
+    const counter = counterOf(record.claims);
     const silent = members
       .filter((member) => audienceIncludes(aud, member))
-      .filter((member) => (through.get(`${member} ${iss} ${sid}`) ?? 0) < rsq);
+      .filter((member) => (through.get(`${member} ${counter}`) ?? 0) < rsq);
     for (const member of silent) {
       const detail = `${pathOf(member)} has not acknowledged ${rsq} of ${pathOf(iss)}`;
       findings.push({ code: 'AUDIT_NOT_ACKNOWLEDGED', detail, id: record.id });

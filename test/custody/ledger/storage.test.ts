@@ -106,10 +106,12 @@ describe('queries', () => {
     const act = story.act([finding.id]);
     await submit(act, 'act');
     const sid = story.sensor.session;
+    const aud = ['spiffe://city.example/agent/analyzer/north/*'];
     const payload = encodeAck({
       type: 'ack',
       to: IDS.sensor,
       sid,
+      aud,
       through: 2,
       session: sid,
       rejected: [1],
@@ -153,6 +155,7 @@ describe('queries', () => {
       type: 'ack',
       to: IDS.sensor,
       sid,
+      aud,
       through: 5,
       session: sid,
       rejected: [1, 4],
