@@ -22,6 +22,14 @@ export interface SvidCache {
   flush(): void;
 }
 
+interface Known {
+  readonly svid: VerifiedSvid;
+  readonly chain: readonly Uint8Array[];
+  /** Milliseconds: from when until when the whole chain is known to hold. */
+  from: number;
+  until: number;
+}
+
 /**
  * Verifying a chain costs ten times what a signature does, and an SVID signs many records.
  * Holds the youngest `max`; a forgotten sender sends its chain again.
@@ -31,13 +39,13 @@ export function createSvidCache(options: {
   readonly max?: number;
 }): SvidCache {
   const { verify, max = 4096 } = options;
-  const known = new Map<string, VerifiedSvid>();
+  const known = new Map<string, Known>();
   return {
     flush: () => known.clear(),
     forget: (thumbprint) => known.delete(thumbprint),
     resolve(thumbprint, chain, at) {
       const cached = known.get(thumbprint);
-      if (cached !== undefined) return accept(cached);
+      if (cached !== undefined) return resolveKnown(verify, cached, at);
       const leaf = chain?.[0];
       if (chain === undefined || leaf === undefined) {
         return refuse('RECORD_CHAIN_UNKNOWN', 'the certificate is not known here');
@@ -49,12 +57,47 @@ export function createSvidCache(options: {
       if (!verified.ok) {
         return refuse('RECORD_CHAIN_UNVERIFIED', `${verified.code}: ${verified.detail}`);
       }
+      const svid = verified.value;
+      const time = within(svid, at);
       const oldest = known.size >= max ? known.keys().next() : undefined;
       if (oldest?.done === false) known.delete(oldest.value);
-      known.set(thumbprint, verified.value);
+      known.set(thumbprint, { svid, chain, from: time, until: time });
       return verified;
     },
   };
+}
+
+/**
+ * Whether the leaf is valid then, the caller asks (`checkSvidTime`); those who signed it may have
+ * ended before. They seldom do: asked once about the leaf's end, they stand for the rest of its life.
+ */
+function resolveKnown(
+  verify: VerifyChain,
+  one: Known,
+  at: Date,
+): Outcome<VerifiedSvid, RecordCode> {
+  const { svid, chain } = one;
+  const time = within(svid, at);
+  // Each is valid without a break: what holds at two times holds in between.
+  const holds = (moment: number): boolean => one.from <= moment && moment <= one.until;
+  const learn = (moment: number): Outcome<VerifiedSvid> => {
+    const verified = verify(chain, new Date(moment));
+    if (verified.ok) {
+      one.from = Math.min(one.from, moment);
+      one.until = Math.max(one.until, moment);
+    }
+    return verified;
+  };
+  if (holds(time)) return accept(svid);
+  learn((time < one.from ? svid.notBefore : svid.notAfter).getTime());
+  const verified = holds(time) ? accept(svid) : learn(time);
+  if (verified.ok) return accept(svid);
+  return refuse('RECORD_CHAIN_UNVERIFIED', `${verified.code}: ${verified.detail}`);
+}
+
+/** That time, or the end of the leaf's life that is nearest to it; milliseconds. */
+function within({ notBefore, notAfter }: VerifiedSvid, at: Date): number {
+  return Math.min(Math.max(at.getTime(), notBefore.getTime()), notAfter.getTime());
 }
 
 /** The same tolerance for a chain seen first as `checkSvidTime` gives to a remembered one. */
