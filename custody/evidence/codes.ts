@@ -27,10 +27,9 @@ export const EVIDENCE_CODES = {
     'A change of keys that the file relies on is not among the entries of its range.',
   ),
   EVIDENCE_CHECKPOINT_MISSING: later('There is no checkpoint that covers the entry.'),
-  EVIDENCE_RECORD_MISSING: later(
-    'A record that another one names, or that was asked for, is missing.',
-  ),
-  EVIDENCE_GAP: later('An entry of the range that the evidence claims is missing.'),
+  EVIDENCE_ACTION_MISSING: later('The record that the evidence is about is not in it.'),
+  EVIDENCE_RECORD_MISSING: later('A record that another one names, or any at all, is missing.'),
+  EVIDENCE_GAP: later('An entry of the range, or of the checkpoint in which it ends, is missing.'),
   EVIDENCE_ISSUANCE_MISSING: later('The ledger does not show that the certificate was issued.'),
   EVIDENCE_WITNESSED_LATE: later(
     'The record was first witnessed when its certificate had ended: a stolen key could have made it.',

@@ -142,11 +142,11 @@ export function createRecords(rules: LedgerRules): Records {
     return withheld ? 'withheld' : 'genuine';
   }
 
-  function hopOf(id: RecordId): Hop {
+  function hopOf(id: RecordId, action?: RecordId): Hop {
     const record = kept.get(id);
     if (record === undefined) {
       const reason = 'the record is missing';
-      return { id, verdict: 'unverifiable', code: 'EVIDENCE_RECORD_MISSING', reason };
+      return { id, verdict: 'unverifiable', code: missingAs(id, action), reason };
     }
     const { fault } = record;
     const { full, witnessed } = details.get(id) ?? {};
@@ -163,7 +163,7 @@ export function createRecords(rules: LedgerRules): Records {
   function ancestryOf(root: RecordId): Ancestry {
     const queue = new Set<RecordId>([root]);
     for (const id of queue) for (const parent of details.get(id)?.par ?? []) queue.add(parent);
-    const hops = [...queue].map(hopOf);
+    const hops = [...queue].map((id) => hopOf(id, root));
     const firstBad = hops.find(({ verdict }) => verdict === 'forged' || verdict === 'unverifiable');
     return { root, hops, proven: firstBad === undefined, ...(firstBad && { firstBad }) };
   }
@@ -212,10 +212,15 @@ export function createRecords(rules: LedgerRules): Records {
       for (const id of missing) {
         const [child] = waiting.get(id) ?? [];
         const named = child === undefined ? 'was asked for' : `is named by ${child}`;
-        faults.push({ code: 'EVIDENCE_RECORD_MISSING', detail: `${id} ${named}, and missing`, id });
+        faults.push({ code: missingAs(id, action), detail: `${id} ${named}, and missing`, id });
         counts.unverifiable += 1;
       }
-      return { ancestry, beyond: others.map(hopOf), counts, faults };
+      return { ancestry, beyond: others.map((id) => hopOf(id)), counts, faults };
     },
   };
+}
+
+/** What the file is about is not in it, or something that led to it. */
+function missingAs(id: RecordId, action: RecordId | undefined) {
+  return id === action ? 'EVIDENCE_ACTION_MISSING' : 'EVIDENCE_RECORD_MISSING';
 }

@@ -17,14 +17,17 @@ import {
 } from './format.ts';
 import { parseEvidenceLine } from './parse.ts';
 
-/** What a holder of an evidence file can do to it, without any key of the swarm. */
+/**
+ * What a holder of an evidence file can do to it, without any key of the swarm. Who has the log's key
+ * can sign a second history: witnesses do not cosign it, and beside the first it is a fork.
+ */
 export const TAMPERINGS = {
   edit: 'changes what the oldest cause said',
   drop: 'leaves out a cause',
   reorder: 'exchanges the places of two records in the ledger',
   backdate: 'lets the action have happened an hour earlier',
   'swap-key': 'signs the action anew with another key',
-  truncate: 'cuts off the newest record and all after it',
+  truncate: 'cuts off the newest record and what follows, and claims no more',
   fork: 'shows a ledger of its own, in which an entry is another',
   frame: 'lets another member have done the action',
 } as const;
@@ -76,7 +79,7 @@ function change(
     case 'drop':
       return parts.filter((part) => part !== (records.find((one) => one !== action) ?? action));
     case 'truncate':
-      return parts.slice(0, parts.indexOf(action));
+      return ended(parts.slice(0, parts.indexOf(action)));
     case 'reorder':
       return exchanged(parts, oldest, records.find((one) => one !== oldest) ?? oldest);
     case 'backdate': {
@@ -106,6 +109,17 @@ function change(
     default:
       return how satisfies never;
   }
+}
+
+/** The range, which nothing signs, ends with the entry that is now the last. */
+function ended(parts: readonly EvidencePart[]): readonly EvidencePart[] {
+  const last = parts.findLast((part) => part.kind === 'entry')?.entry.leaf.index;
+  return parts.map((part) => {
+    const range = part.kind === 'header' ? part.header.range : undefined;
+    if (part.kind !== 'header' || range === undefined) return part;
+    const to = last === undefined ? range.from : last + 1;
+    return { ...part, header: { ...part.header, range: { ...range, to } } };
+  });
 }
 
 type Claims = Readonly<Record<string, CanonicalValue>>;

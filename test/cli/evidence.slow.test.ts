@@ -130,7 +130,9 @@ describe('a real file that somebody tampered with', () => {
         missing ? [how, 3, 'unverifiable'] : [how, 1, 'forged'],
       );
       expect(verdict.firstBad ?? verdict.faults[0].id).toBeDefined();
-      if (missing) expect(verdict.faults[0].code).toBe('EVIDENCE_RECORD_MISSING');
+      if (!missing) continue;
+      const what = how === 'drop' ? 'EVIDENCE_RECORD_MISSING' : 'EVIDENCE_ACTION_MISSING';
+      expect(verdict.faults[0].code).toBe(what);
     }
   });
 

@@ -41,7 +41,7 @@ const CAUGHT: Readonly<
   // The certificate was not valid then; within its validity the signature would be named.
   backdate: ['forged', 'RECORD_CHAIN_UNVERIFIED', 'new'],
   'swap-key': ['forged', 'RECORD_SIGNATURE_INVALID', 'act'],
-  truncate: ['unverifiable', 'EVIDENCE_RECORD_MISSING', 'act'],
+  truncate: ['unverifiable', 'EVIDENCE_ACTION_MISSING', 'act'],
   fork: ['forged', 'NOTE_SIGNATURE_INVALID', 'read'],
   frame: ['forged', 'RECORD_SIGNATURE_INVALID', 'new'],
 };
@@ -66,6 +66,25 @@ describe('an evidence file that somebody tampered with', () => {
       }
     },
   );
+
+  it.each(Object.keys(TAMPERINGS) as Tampering[])('is caught as a whole export, too: %s', (how) => {
+    const text = made.lines();
+    expect(judge(text).overall).toBe('proven');
+    const gap = how === 'drop' || how === 'truncate';
+    const [overall, code] = gap ? (['unverifiable', 'EVIDENCE_GAP'] as const) : CAUGHT[how];
+    const verdict = tampered(text, how);
+    expect(verdict.overall).toBe(overall);
+    expect(codes(verdict)).toContain(code);
+  });
+
+  it('cut off with its range shortened lacks what its own checkpoint covers', () => {
+    const cut = tamper(made.lines(), 'truncate', privateKey);
+    if (!cut.ok) throw new Error(cut.detail);
+    expect(cut.value).toContain('"range":{"from":0,"to":2}');
+    expect(judge(cut.value).faults.map(({ detail }) => detail)).toEqual([
+      'entry 2 is missing: the range ends before its checkpoint of 3 entries',
+    ]);
+  });
 
   it('is caught where the payload is withheld', () => {
     const text = made.file({ action: made.act.id }, { withhold: () => true });

@@ -59,10 +59,13 @@ describe('evidence that is judged without a trust file', () => {
     expect(await verifyChunks([bytesOf(tampered(how))])).toEqual(verdict);
   });
 
-  it.each<Tampering>(['drop', 'truncate'])('names what is missing: %s', (how) => {
+  it.each<[Tampering, string]>([
+    ['drop', 'EVIDENCE_RECORD_MISSING'],
+    ['truncate', 'EVIDENCE_ACTION_MISSING'],
+  ])('names what is missing: %s', (how, code) => {
     const verdict = verifyEvidence(bytesOf(tampered(how)));
     expect(verdict.overall).toBe('unverifiable');
-    expect(codes(verdict)).toContain('EVIDENCE_RECORD_MISSING');
+    expect(codes(verdict)).toContain(code);
   });
 
   it('has two histories where two checkpoints contradict each other', async () => {

@@ -1,5 +1,5 @@
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { formatEvidence } from '#custody/evidence/format.ts';
+import { type EvidencePart, formatEvidence } from '#custody/evidence/format.ts';
 import type { Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
 import { bundleSet, createTestCa } from '#test/support/test-ca.ts';
@@ -177,5 +177,29 @@ describe('what witnesses, keys and time have to do with it', () => {
     const verdict = judge(formatEvidence(swapped));
     expect(verdict.overall).toBe('forged');
     expect(codes(verdict)).toContain('CHECKPOINT_FORK');
+  });
+
+  it('names two heads of one size, both signed and cosigned: a log with two histories', async () => {
+    const [made, other] = [await createCase(swarm), await createCase(swarm)];
+    made.witness();
+    other.witness();
+    const [second] = other.checkpoints;
+    if (second === undefined) throw new Error('no head');
+    const range = { from: 0, to: 3 };
+    // Each history by itself is proven: only beside the other one it is a lie.
+    for (const one of [made, other]) expect(judge(one.lines({ range })).overall).toBe('proven');
+    const parts = made
+      .parts({ range })
+      .flatMap((part) =>
+        part.kind === 'checkpoint'
+          ? [part, { ...part, checkpoint: { note: second, consistency: [] } }]
+          : [part],
+      );
+    const verdict = judge(formatEvidence(parts));
+    expect(verdict.overall).toBe('forged');
+    expect(verdict.faults).toMatchObject([
+      { code: 'CHECKPOINT_FORK', detail: 'the log signed two trees of 3 entries' },
+    ]);
+    expect(verdict.counts.genuine).toBe(3);
   });
 });
