@@ -190,7 +190,7 @@ describe('what witnesses, keys and time have to do with it', () => {
     for (const one of [made, other]) expect(judge(one.lines({ range })).overall).toBe('proven');
     const parts = made
       .parts({ range })
-      .flatMap((part) =>
+      .flatMap((part): readonly EvidencePart[] =>
         part.kind === 'checkpoint'
           ? [part, { ...part, checkpoint: { note: second, consistency: [] } }]
           : [part],
