@@ -34,8 +34,8 @@ export interface AckEffect {
 
 /**
  * What an acknowledgement means for our outstanding messages to the audience that it counts. Up to
- * `through` each of them was either accepted or is in `rejected` (refused, or missed and too late now); a receiver with a new
- * session has forgotten what it had not acknowledged.
+ * `through` each of them was either accepted or is in `rejected` (refused, or missed and too late
+ * now); a receiver with a new session has forgotten what it had not acknowledged.
  */
 export function applyAck(
   items: Iterable<Outstanding>,

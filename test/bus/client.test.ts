@@ -93,7 +93,6 @@ describe('the bus client', () => {
     release.resolve();
     await camera.client.flush();
     expect(acknowledged()).toMatchObject({ outstanding: 0, acknowledged: 7, again: 0 });
-    expect([one.refusals, two.refusals, camera.refusals]).toEqual([[], [], []]);
     for (const { client } of [one, two, camera]) await client.close();
   });
 
