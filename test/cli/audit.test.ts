@@ -265,7 +265,7 @@ describe('an audit', () => {
     const report = await auditOf(short, '');
     expect([report.clean, report.verdict.faults[0]?.code]).toEqual([false, 'EVIDENCE_GAP']);
     const bare = await auditOf(headed({}).slice(0, -1), '');
-    expect([bare.clean, bare.verdict.overall]).toEqual([false, 'malformed']);
+    expect([bare.clean, bare.verdict.overall, bare.findings]).toEqual([false, 'malformed', []]);
   });
 
   test('without traces judges the ledger alone, and says so', async () => {

@@ -72,8 +72,9 @@ export async function audit(input: AuditInput): Promise<AuditReport> {
 }
 
 /** Of evidence that begins later, or is of an action, nobody can say what is missing. */
-function checkWhole({ range }: AuditBook): readonly AuditFinding[] {
-  if (range?.from === 0) return [];
+function checkWhole({ header }: AuditBook): readonly AuditFinding[] {
+  const range = header?.range;
+  if (header === undefined || range?.from === 0) return [];
   const what = range === undefined ? 'is of one action' : `begins with entry ${range.from}`;
   const detail = `the evidence ${what}: the whole ledger is exported by custody export --all`;
   return [{ code: 'AUDIT_NOT_WHOLE', detail }];

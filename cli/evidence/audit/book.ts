@@ -22,8 +22,8 @@ export interface Equivocation {
 
 /** The records of a ledger as they come out of evidence; whether they are genuine is judged beside. */
 export interface AuditBook {
-  /** Which entries the export says it holds; absent where it is no range of a ledger. */
-  readonly range: EvidenceHeader['range'];
+  /** What the export says it holds; absent where it cannot be read. */
+  readonly header: EvidenceHeader | undefined;
   readonly records: ReadonlyMap<RecordId, AuditRecord>;
   /** Cause → the records that name it. */
   readonly effects: ReadonlyMap<RecordId, readonly AuditRecord[]>;
@@ -42,7 +42,7 @@ export function createAuditBook(): AuditBook {
   const acks: { readonly record: AuditRecord; readonly ack: AckPayload }[] = [];
   const refusals: RefusalPayload[] = [];
   const equivocations: Equivocation[] = [];
-  const book = { unread: 0, range: undefined as EvidenceHeader['range'] };
+  const book = { unread: 0, header: undefined as EvidenceHeader | undefined };
 
   function addRecord(record: AuditRecord): void {
     records.set(record.id, record);
@@ -68,14 +68,14 @@ export function createAuditBook(): AuditBook {
     acks,
     refusals,
     equivocations,
-    get range() {
-      return book.range;
+    get header() {
+      return book.header;
     },
     get unread() {
       return book.unread;
     },
     add(part) {
-      if (part.kind === 'header') book.range = part.header.range;
+      if (part.kind === 'header') book.header = part.header;
       if (part.kind !== 'entry') return;
       const { leaf, opened } = part.entry;
       if (leaf.type === 'refusal') refusals.push(leaf.refusal);
