@@ -160,10 +160,13 @@ export async function startSwarm(
     readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
     /** Which certificates the gate believes; default: all that the CA signed and nobody revoked. */
     readonly standing?: GateOptions['standing'];
+    /** From 0 to 1: where in the span of delays the gate, or a member, connects again. */
+    readonly delays?: { readonly gate: () => number; readonly member: () => number };
     /** In the place of the permissions that the members have. */
     readonly grants?: Pick<GateOptions, 'permissions' | 'malformed'>;
   } = {},
 ): Promise<TestSwarm> {
+  const { delays } = options;
   const ca = await createTestCa(TRUST_DOMAIN);
   const broker = await startBroker({
     ca,
@@ -197,7 +200,11 @@ export async function startSwarm(
   const start = async () => {
     const [nkeySeed = ''] = broker.gateSeeds;
     gate = await startGate({
-      connection: { ...connection(await source(MEMBERS.gate)), nkeySeed },
+      connection: {
+        ...connection(await source(MEMBERS.gate)),
+        nkeySeed,
+        ...(delays && { random: delays.gate }),
+      },
       issuer: nkeyFromSeed('account', broker.issuerSeed),
       member: (id) => directory.byId(id),
       ...(options.grants ?? { permissions: (id) => permissions.get(id) }),
@@ -212,7 +219,7 @@ export async function startSwarm(
       ...connection(from),
       self: member,
       directory,
-      random: randomOf,
+      random: delays === undefined ? randomOf : (size) => drawn(size, delays.member()),
       onRefusal: (refusal) => refusals.push(refusal),
       ...more,
     });
@@ -285,6 +292,14 @@ export async function startSwarm(
       await broker.stop();
     },
   };
+}
+
+/** A client draws its delays from four bytes; ids and salts are longer, and stay random. */
+function drawn(size: number, at: number): Uint8Array {
+  if (size !== 4) return randomOf(size);
+  const bytes = Buffer.alloc(size);
+  bytes.writeUInt32LE(Math.floor(at * (2 ** 32 - 1)));
+  return bytes;
 }
 
 export function randomOf(size: number): Uint8Array {
