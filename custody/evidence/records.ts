@@ -92,8 +92,9 @@ export function createRecords(rules: LedgerRules): Records {
       { ...cause.common, iat: cause.iat },
     );
     if (!verdict.ok) spoil(child, verdict);
-    // Other records may come before their cause does; an act waits for it.
-    else if (effect.common.act && cause.index > effect.index) {
+    // Other records may come before their cause does; an act waits for it. Whose place is wrong as
+    // well says nothing of the act: anybody could have moved it.
+    else if (effect.common.act && cause.fault === undefined && cause.index > effect.index) {
       const detail = `the act was entered before its cause, which is entry ${cause.index}`;
       spoil(child, refuse('LEDGER_PARENT_LATER', detail));
     }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { encodeAck } from '#custody/ack.ts';
+import { type EvidencePart, formatEvidence } from '#custody/evidence/format.ts';
 import type { Trust } from '#custody/evidence/trust.ts';
 import { verifyEvidence } from '#custody/evidence/verify.ts';
 import { signStatement } from '#custody/log/statement.ts';
@@ -128,6 +129,23 @@ describe('an act', () => {
     early.witness();
     expect(faultsOf(early.file({ action: act.id }))).toEqual([['LEDGER_PARENT_LATER', act.id]]);
     expect(judge(early.file({ action: act.id })).overall).toBe('forged');
+  });
+});
+
+describe('an honest act', () => {
+  it('is not accused by who moves its cause to another place in the file', async () => {
+    const made = await createCase(swarm);
+    made.witness();
+    const parts = made.parts({ action: made.act.id });
+    const isCause = (part: EvidencePart) =>
+      part.kind === 'entry' && part.entry.id === made.finding.id;
+    const moved = parts.filter(isCause).map((part): EvidencePart => {
+      if (part.kind !== 'entry') return part;
+      return { kind: 'entry', entry: { ...part.entry, leaf: { ...part.entry.leaf, index: 9 } } };
+    });
+    const file = formatEvidence([...parts.filter((part) => !isCause(part)), ...moved]);
+    expect(faultsOf(file)).toEqual([['EVIDENCE_NOT_IN_LEDGER', made.finding.id]]);
+    expect(judge(made.file({ action: made.act.id })).overall).toBe('proven');
   });
 });
 
