@@ -1,8 +1,8 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { MAX_DOCUMENT_CHARACTERS } from '#custody/evidence/parse.ts';
 import { EXIT_CODES } from '#custody/evidence/verdict.ts';
 import { type EvidenceClient, evidenceClient } from '../evidence/client.ts';
-import { documentOf } from '../evidence/document.ts';
+import { documentOf, tlogProofOf } from '../evidence/document.ts';
 import { type OutputFile, openOutput } from '../evidence/output-file.ts';
 import { print, UserError } from '../output.ts';
 import { swarmClient } from '../story/client.ts';
@@ -11,6 +11,7 @@ import { globals, runningSwarm } from './options.ts';
 
 interface ExportOptions {
   readonly output: string;
+  readonly format: 'evidence' | 'tlog-proof';
   readonly all?: boolean;
   readonly withhold?: boolean;
   readonly force?: boolean;
@@ -42,6 +43,11 @@ export function addExport(custody: Command): void {
     .allowUnknownOption()
     .argument('[action]', "start of a record's id, or 'last': the newest action of an agent")
     .requiredOption('-o, --output <file>', 'where to; - writes it out')
+    .addOption(
+      new Option('--format <format>', 'tlog-proof: that the ledger has the record, no more')
+        .choices(['evidence', 'tlog-proof'])
+        .default('evidence'),
+    )
     .option('--all', 'every witnessed entry of the ledger, one a line')
     .option('--withhold', 'leave out what the records said: they stay provable')
     .option('--force', 'replace a file that is there')
@@ -51,6 +57,9 @@ export function addExport(custody: Command): void {
     .action(async (action: string | undefined, options: ExportOptions, command: Command) => {
       if ((action === undefined) !== (options.all === true)) {
         throw new UserError("name an action, or 'last', or export everything with --all", 2);
+      }
+      if (action === undefined && options.format === 'tlog-proof') {
+        throw new UserError('a tlog-proof is of one record: name it, or leave --all out', 2);
       }
       const address = await runningSwarm(globals(command), options.run);
       const client = evidenceClient(address);
@@ -64,7 +73,12 @@ export function addExport(custody: Command): void {
             action === 'last'
               ? (await lastAction(swarm)).record.id
               : await findRecord(swarm, action);
-          await exportAction(client, id, options, out);
+          await (options.format === 'evidence' ? exportAction : exportProof)(
+            client,
+            id,
+            options,
+            out,
+          );
         }
       } finally {
         out.abandon();
@@ -105,6 +119,27 @@ async function exportAction(
     `not witnessed yet: ${needed} entries are needed, ${witnessed} are cosigned; export it again\n`,
   );
   process.exitCode = EXIT_CODES.unverifiable;
+}
+
+/** For tools that know logs, and nothing of custody. */
+async function exportProof(
+  client: EvidenceClient,
+  id: Parameters<EvidenceClient['action']>[0],
+  options: ExportOptions,
+  out: OutputFile,
+): Promise<void> {
+  const lines: string[] = [];
+  const ask = { withhold: true, waitMs: options.wait * 1000 };
+  await client.action(id, ask, (line) => lines.push(line));
+  const proof = tlogProofOf(lines, id);
+  if (proof === undefined) {
+    throw new UserError(`${id.slice(0, 8)} is not witnessed yet: export it again, or wait longer`);
+  }
+  out.write(proof);
+  out.commit();
+  const say = sayOf(options);
+  say(`${options.output}: ${id.slice(0, 8)} is in the ledger, as c2sp.org/tlog-proof has it`);
+  say("its verifiers need the ledger's and the witnesses' keys: swarmproof custody trust");
 }
 
 async function exportAll(

@@ -3,7 +3,6 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { MAX_DOCUMENT_CHARACTERS, MAX_LINE_CHARACTERS } from '#custody/evidence/parse.ts';
 import type { Trust } from '#custody/evidence/trust.ts';
 import { verifyChunks, verifyEvidence } from '#custody/evidence/verify.ts';
-import { formatTlogProof, parseTlogProof } from '#custody/log/tlog-proof.ts';
 import { createTestSwarm, type TestSwarm, testClock } from '../support.ts';
 import { bytesOf, codes, createCase, trustOf } from './support.ts';
 
@@ -160,25 +159,5 @@ describe('what is no evidence', () => {
       { numRuns: 300 },
     );
     fc.assert(fc.property(fc.json(), (json) => judge(json).overall === 'malformed'));
-  });
-});
-
-describe('a proof for verifiers of other logs (c2sp.org/tlog-proof)', () => {
-  it('is read as it is written', () => {
-    const proof = { index: 1, path: made.tree.inclusion(1), checkpoint: made.checkpoints[0] ?? '' };
-    expect(parseTlogProof(formatTlogProof(proof))).toEqual({ ok: true, value: proof });
-    const single = { ...proof, path: [] };
-    expect(parseTlogProof(formatTlogProof(single))).toEqual({ ok: true, value: single });
-  });
-
-  it.each<[string, (proof: string) => string]>([
-    ['another version', (proof) => proof.replace('@v1', '@v2')],
-    ['extra data', (proof) => proof.replace('\nindex', '\nextra AAAA\nindex')],
-    ['a leading zero', (proof) => proof.replace('index 1', 'index 01')],
-    ['a short hash', (proof) => proof.replace(/(index 1\n)..../, '$1')],
-    ['no checkpoint', (proof) => proof.slice(0, proof.indexOf('\n\n'))],
-  ])('with %s is refused', (_name, change) => {
-    const proof = formatTlogProof({ index: 1, path: made.tree.inclusion(1), checkpoint: 'x\n' });
-    expect(parseTlogProof(change(proof))).toMatchObject({ code: 'NOTE_MALFORMED' });
   });
 });
