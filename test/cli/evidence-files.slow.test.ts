@@ -153,22 +153,6 @@ describe('custody export', () => {
     expect(out).toMatch(/act: payload withheld +0:00 withheld/);
   });
 
-  test('--format tlog-proof writes that the record is in the ledger, for other tools', async () => {
-    const format = ['--format', 'tlog-proof'];
-    const { code, out } = await custody('export', done.id, ...format, '-o', at('done.tlog-proof'));
-    expect(code).toBe(0);
-    expect(out).toContain(`${done.id.slice(0, 8)} is in the ledger`);
-    const proof = readFileSync(at('done.tlog-proof'), 'utf8');
-    expect(proof).toMatch(/^c2sp\.org\/tlog-proof@v1\nextra \S+\nindex \d+\n(\S{44}\n)+\n/);
-    const leaf = Buffer.from(/^extra (\S+)$/m.exec(proof)?.[1] ?? '', 'base64').toString('utf8');
-    expect(JSON.parse(leaf)).toMatchObject({ type: 'record', jws: done.jws });
-    const late = await city.reading();
-    const early = await custody('export', late.id, ...format, '-o', at('no'), '--wait', '0');
-    expect([early.code, early.out]).toEqual([1, '']);
-    expect(early.err).toMatch(/is not witnessed yet/);
-    expect((await custody('export', '--all', ...format, '-o', at('no'))).code).toBe(2);
-  });
-
   test('--all writes the whole witnessed ledger in lines, in pages', async () => {
     city.witness();
     const { code, out } = await custody('export', '--all', '-o', at('all.jsonl'));
