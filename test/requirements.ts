@@ -250,4 +250,36 @@ export const REQUIREMENTS: readonly Requirement[] = [
       'none in a minute of honest work, in which who speaks has a record of its own proven',
     ],
   },
+  {
+    id: 'S-42',
+    tests: [
+      'the second is forged, although ledger and witnesses let it pass',
+      'a root is for sensors, and every other kind for every member',
+      'is not answered in evidence, neither as assembled nor as shown',
+      'is not answered for the audit, which names who answered',
+    ],
+  },
+  {
+    id: 'S-43',
+    tests: [
+      'is believed when the attester stated it in the ledger',
+      'unstated leaves open who signed: nothing is forged by that',
+      'by a stranger is not believed, and is a forgery in the file',
+      'given up is none for what the ledger takes after that, and stays one for what is before',
+    ],
+  },
+  {
+    id: 'S-44',
+    tests: [
+      'as the ledger’s own proof of it accuses only so, too, and names the stranger',
+      'none claims under a certificate that was not issued: a thief could take every cause',
+    ],
+  },
+  {
+    id: 'S-45',
+    tests: [
+      'an acknowledgement is for the messages to one audience, and not for those to another',
+      'and leaves those to another unacknowledged, though they have the same numbers',
+    ],
+  },
 ];
