@@ -55,5 +55,7 @@ export function addRollover(custody: Command): void {
       print(`From ${from} entries on these keys are in force; the next start enters the change:`);
       for (const vkey of keys.log) print(`  log      ${vkey}`);
       for (const vkey of keys.witnesses) print(`  witness  ${vkey}`);
+      print("Then give readers a new trust file ('swarmproof custody trust'): the one they have");
+      print('believes the former keys until it is renewed.');
     });
 }

@@ -28,14 +28,15 @@ test('custody rollover changes the keys that it is told, and says which are in f
   const before = (await at.keys()).logKey;
   const { code, out, err } = await rollover('--log', '--witness', 'witness-2');
   expect([code, err]).toEqual([0, '']);
-  const [first, log, ...witnesses] = lines(out);
+  const [first, log, ...more] = lines(out);
   expect(first).toBe(
     'From 6 entries on these keys are in force; the next start enters the change:',
   );
   const after = (await at.keys()).logKey;
   expect(log).toBe(`  log      ${after}`);
   expect(after).not.toBe(before);
-  expect(witnesses).toHaveLength(3);
+  expect(more.filter((line) => line.startsWith('  witness  '))).toHaveLength(3);
+  expect(more.slice(3).join(' ')).toMatch(/give readers a new trust file/);
   const json = await rollover('--replace', 'witness-1', '--json');
   expect(JSON.parse(json.out)).toMatchObject({ from: 7, log: [after], quorum: 2 });
 });
