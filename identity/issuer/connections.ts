@@ -11,6 +11,7 @@ import { dirname } from 'node:path';
 import type { Peer, PeerCredentials } from '../attestors/peer.ts';
 import { type Outcome, refuse } from '../outcome.ts';
 import type { IssuerCode } from './codes.ts';
+import { leastEntitled } from './room.ts';
 
 /** One accepted connection and who opened it, as read before its first byte. */
 export interface Connection {
@@ -19,10 +20,13 @@ export interface Connection {
   readonly acceptedAt: number;
   /** Streams that are open now. */
   streams: number;
+  /** Whether its last question was answered with something: it has an identity here. */
+  attested: boolean;
   drop(): void;
 }
 
 export interface ConnectionLimits {
+  /** When there are as many, those of callers without an identity make room. */
   readonly connections: number;
   readonly connectionsPerProcess: number;
   readonly streamsPerConnection: number;
@@ -30,7 +34,10 @@ export interface ConnectionLimits {
   readonly idleMs: number;
   /** How long a process may be ahead of the launcher's word about it, from its connecting. */
   readonly graceMs: number;
-  /** A reader that takes longer over one message loses its connection. */
+  /**
+   * A reader that takes longer over one message loses its connection; a request, or the next question
+   * of a reflection stream, that takes longer to come ends its stream.
+   */
   readonly slowReaderMs: number;
   /** The least time between two messages of one stream; a refusal never waits. */
   readonly pushGapMs: number;
@@ -138,8 +145,14 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
 
   const perProcess = new Map<number, number>();
   const countOf = (pid: number): number => perProcess.get(pid) ?? 0;
-  const crowded = (pid: number): boolean =>
-    open.size >= limits.connections || countOf(pid) >= limits.connectionsPerProcess;
+  /** @returns whether there is no room: this process, or those with an identity, have all of it */
+  const crowded = (pid: number): boolean => {
+    if (countOf(pid) >= limits.connectionsPerProcess) return true;
+    if (open.size < limits.connections) return false;
+    const victim = leastEntitled(open.values());
+    victim?.drop();
+    return victim === undefined;
+  };
 
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
@@ -150,11 +163,22 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
       socket.destroy();
       return;
     }
+    // At once, and not when the socket has closed: the next one that comes needs the room.
+    const forget = (): void => {
+      if (!open.delete(socket)) return;
+      clearInterval(idle);
+      if (countOf(pid) > 1) perProcess.set(pid, countOf(pid) - 1);
+      else perProcess.delete(pid);
+    };
     const connection: Connection = {
       peer,
       acceptedAt: performance.now(),
       streams: 0,
-      drop: () => socket.destroy(),
+      attested: false,
+      drop: () => {
+        forget();
+        socket.destroy();
+      },
     };
     open.set(socket, connection);
     perProcess.set(pid, countOf(pid) + 1);
@@ -162,10 +186,7 @@ export async function listenOnSocket(options: ListenOptions): Promise<{ close():
       if (connection.streams === 0) socket.destroy();
     }, limits.idleMs);
     socket.once('close', () => {
-      clearInterval(idle);
-      open.delete(socket);
-      if (countOf(pid) > 1) perProcess.set(pid, countOf(pid) - 1);
-      else perProcess.delete(pid);
+      forget();
       if (peer.ok) peer.value.close();
     });
     // The session is made inside this call: its peer is known before HTTP/2 reads a byte, and no

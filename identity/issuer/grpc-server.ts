@@ -36,8 +36,10 @@ export interface GrpcServerOptions<Context> {
   readonly gate: (headers: IncomingHttpHeaders) => GrpcFailure | undefined;
   /** Of one message. */
   readonly maxRequestBytes: number;
-  /** How long a request may take to arrive, and an answer of a dialogue to be read. */
+  /** How long a request may take to arrive, a question of a dialogue to come, an answer to be read. */
   readonly patienceMs: number;
+  /** Ends the connection of a caller that does not read: it would not read a status either. */
+  readonly cutOff: (context: Context) => void;
 }
 
 export interface GrpcServer<Context> {
@@ -57,6 +59,7 @@ function failure(status: number, message: string): GrpcFailure {
 const MALFORMED = failure(GRPC_STATUS.invalidArgument, 'a request is one message');
 const EXPIRED = failure(GRPC_STATUS.deadlineExceeded, 'the deadline of the caller has passed');
 const INCOMPLETE = failure(GRPC_STATUS.deadlineExceeded, 'the request did not arrive in time');
+const SILENT = failure(GRPC_STATUS.deadlineExceeded, 'no question came in time');
 const BROKEN = failure(GRPC_STATUS.internal, 'internal error');
 
 function statusFields({ status, message }: GrpcFailure) {
@@ -71,11 +74,10 @@ interface Exchange extends GrpcCall {
   /** Resolves when the message has left, or nobody waits for it any more. */
   send(message: Uint8Array): Promise<void>;
   finish(why: GrpcFailure): void;
-  /** For a caller that does not even read. */
-  abort(): void;
 }
 
-function exchangeOn(stream: ServerHttp2Stream): Exchange {
+/** @param cutOff what happens to a caller that takes longer than `patienceMs` to read one thing */
+function exchangeOn(stream: ServerHttp2Stream, patienceMs: number, cutOff: () => void): Exchange {
   let over = false;
   let ending: GrpcFailure | undefined;
   let sent: (() => void) | undefined;
@@ -90,6 +92,13 @@ function exchangeOn(stream: ServerHttp2Stream): Exchange {
   stream.on('close', end);
   // A caller that breaks off: there is nobody left to tell.
   stream.on('error', end);
+  // One for all that is sent: whoever reads nothing would hold a message and a connection.
+  let slow: NodeJS.Timeout | undefined;
+  const unread = (): void => {
+    clearTimeout(slow);
+    slow = setTimeout(cutOff, patienceMs);
+  };
+  stream.on('close', () => clearTimeout(slow));
   stream.on('wantTrailers', () => {
     stream.sendTrailers(statusFields(ending ?? failure(GRPC_STATUS.ok, '')));
     // Whoever still sends is told that nobody reads.
@@ -106,15 +115,20 @@ function exchangeOn(stream: ServerHttp2Stream): Exchange {
     send: (message) => {
       if (gone()) return Promise.resolve();
       if (!stream.headersSent) stream.respond(HEADERS, { waitForTrailers: true });
+      unread();
       return new Promise((resolve) => {
         sent = resolve;
         // Called when the window of the caller had room: at most one message waits in here.
-        stream.write(encodeFrame(message), () => resolve());
+        stream.write(encodeFrame(message), () => {
+          if (!over) clearTimeout(slow);
+          resolve();
+        });
       });
     },
     finish: (why) => {
       if (gone()) return end();
       ending = why;
+      unread();
       if (stream.headersSent) {
         stream.end();
       } else {
@@ -123,7 +137,6 @@ function exchangeOn(stream: ServerHttp2Stream): Exchange {
       }
       end();
     },
-    abort: () => stream.close(constants.NGHTTP2_CANCEL),
   };
 }
 
@@ -192,16 +205,21 @@ export function createGrpcServer<Context>(
     exchange: Exchange,
     answerTo: (request: Uint8Array) => GrpcAnswer,
   ): Promise<void> => {
+    // Each question has its own time: who sends one octet now and then asks nothing.
+    const silence = () =>
+      setTimeout(() => exchange.finish(reader.rest > 0 ? INCOMPLETE : SILENT), options.patienceMs);
+    let silent = silence();
+    exchange.onOver(() => clearTimeout(silent));
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
       const read = reader.push(chunk);
       if (!read.ok) return exchange.finish(read);
       for (const message of read.messages) {
         const answer = answerTo(message);
         if (!(answer instanceof Uint8Array)) return exchange.finish(answer);
-        const slow = setTimeout(exchange.abort, options.patienceMs);
+        clearTimeout(silent);
         await exchange.send(answer);
-        clearTimeout(slow);
         if (exchange.over) return;
+        silent = silence();
       }
     }
     exchange.finish(reader.rest > 0 ? MALFORMED : failure(GRPC_STATUS.ok, ''));
@@ -217,7 +235,7 @@ export function createGrpcServer<Context>(
       };
       if (headers[':method'] !== 'POST') return http(405);
       if (!CONTENT_TYPE.test(headers['content-type'] ?? '')) return http(415);
-      const exchange = exchangeOn(stream);
+      const exchange = exchangeOn(stream, options.patienceMs, () => options.cutOff(context));
       const method = methods.get(headers[':path'] ?? '');
       if (method === undefined) {
         return exchange.finish(failure(GRPC_STATUS.unimplemented, 'unknown method'));

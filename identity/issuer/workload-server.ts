@@ -103,6 +103,7 @@ export async function serveWorkloadApi(options: WorkloadServerOptions): Promise<
     reply: (value: T) => Reply<M>,
   ): AsyncGenerator<Reply<M>, void> {
     const answer = await answerOnce(call, options, ask);
+    call.connection.attested = answer.ok;
     yield answer.ok ? reply(answer.value) : refusal(call, answer);
   }
   async function* stream<T>(
@@ -110,6 +111,7 @@ export async function serveWorkloadApi(options: WorkloadServerOptions): Promise<
     ask: Parameters<typeof answerChanges<T>>[2],
   ): AsyncGenerator<Reply<T>, void> {
     for await (const answer of answerChanges(call, options, ask)) {
+      call.connection.attested = answer.ok;
       yield answer.ok ? { message: answer.value } : refusal(call, answer);
     }
   }
@@ -130,6 +132,7 @@ export async function serveWorkloadApi(options: WorkloadServerOptions): Promise<
     gate: requireHeader,
     maxRequestBytes: MAX_REQUEST_BYTES,
     patienceMs: options.limits.slowReaderMs,
+    cutOff: (connection) => connection.drop(),
     methods: new Map([
       grpcMethod(method.fetchX509SVID, (_request, call, connection: Connection) =>
         stream(callOf(call, connection), (peer) => mapped(entitlement.material(peer), svidPush)),

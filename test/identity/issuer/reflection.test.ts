@@ -111,6 +111,53 @@ describe('server reflection, on the real socket', () => {
     ]);
   });
 
+  test('who asks nothing for a while is told so, and one octet now and then is no question', async () => {
+    await bench.stop();
+    bench = new Bench();
+    await bench.start({ limits: { slowReaderMs: 400 } });
+    const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
+    const opened = () => {
+      const session = openSession(bench.socketPath);
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+        'workload.spiffe.io': 'true',
+      });
+      let status: unknown;
+      const note = (fields: Record<string, unknown>) => {
+        status = fields['grpc-status'] ?? status;
+      };
+      stream
+        .on('response', note)
+        .on('trailers', note)
+        .on('error', () => {});
+      const closed = new Promise((resolve) => stream.on('close', () => resolve(status)));
+      return { session, stream, closed };
+    };
+    const question = encode(
+      RequestV1,
+      create(RequestV1, { messageRequest: { case: 'listServices', value: '' } }),
+    );
+    const [silent, dripping, asking] = [opened(), opened(), opened()];
+    let at = 0;
+    const drops = setInterval(() => dripping.stream.write(question.subarray(at++, at)), 150);
+    let answers = 0;
+    asking.stream.on('data', () => {
+      answers += 1;
+      if (answers < 5) setTimeout(() => asking.stream.write(question), 150);
+      else asking.stream.end();
+    });
+    asking.stream.write(question);
+    expect(await silent.closed).toBe('4');
+    expect(await dripping.closed).toBe('4');
+    clearInterval(drops);
+    // Each question has a time of its own: five of them outlast it together.
+    expect(await asking.closed).toBe('0');
+    expect(answers).toBe(5);
+    for (const { session } of [silent, dripping, asking]) session.destroy();
+  });
+
   test('needs the security header like every request (E-02)', async () => {
     const session = openSession(bench.socketPath);
     const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
