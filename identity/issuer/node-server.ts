@@ -56,6 +56,9 @@ export interface NodeServerOptions {
 
 type Answer = Outcome<object>;
 
+/** Of each context: a new one without them would forget them. XV-05: a resumed session has no chain. */
+const TLS_OPTIONS = { minVersion: 'TLSv1.3', secureOptions: constants.SSL_OP_NO_TICKET } as const;
+
 const SERVER_TTL_SECONDS = 24 * 3600;
 const AGENT_PATH = '/spire/agent/';
 const MAX_CONNECTIONS = 256;
@@ -63,7 +66,11 @@ const MAX_CONNECTIONS = 256;
 const NO_PROCESS = 0;
 const LISTEN = /^(\[[0-9a-fA-F:.]+\]|[^:[\]]+):([0-9]{1,5})$/;
 /** What went wrong is in the body, by its code; these are for whoever reads only a status. */
-const STATUS: Partial<Record<string, number>> = { NODE_REQUEST_INVALID: 400, NODE_UNKNOWN: 401 };
+const STATUS: Partial<Record<string, number>> = {
+  NODE_REQUEST_INVALID: 400,
+  NODE_UNKNOWN: 401,
+  NODE_UNVERIFIED: 401,
+};
 
 function certified(leaf: Leaf): object {
   return {
@@ -109,7 +116,8 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     if (!bundle.ok) return bundle;
     const isAgent = (id: Parameters<typeof pathOf>[0]) => pathOf(id).startsWith(AGENT_PATH);
     const peer = peerOf(socket, bundleSet([bundle.value]), isAgent, clock());
-    if (!peer.ok) return refuse('NODE_UNKNOWN', `${peer.code}: ${peer.detail}`);
+    // Clocks that differ, authorities that changed: no word on whether the node has joined.
+    if (!peer.ok) return refuse('NODE_UNVERIFIED', `${peer.code}: ${peer.detail}`);
     const node = { id: peer.value.id, serial: peer.value.serial.toLowerCase() };
     const present = service.present(node);
     return present.ok ? accept(node) : present;
@@ -211,11 +219,10 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     if (!material.ok) return material;
     const fresh = createServer({
       ...material.value,
-      minVersion: 'TLSv1.3',
+      ...TLS_OPTIONS,
       requestCert: true,
       // A node that joins has no certificate yet; who has one is judged in `nodeOf`.
       rejectUnauthorized: false,
-      secureOptions: constants.SSL_OP_NO_TICKET,
       handshakeTimeout: 5000,
       headersTimeout: 5000,
       requestTimeout: 10_000,
@@ -264,7 +271,7 @@ export function createNodeServer(options: NodeServerOptions): NodeServer {
     address: () => listening,
     renew: () => {
       const material = context();
-      if (material.ok) server?.setSecureContext({ ...material.value, minVersion: 'TLSv1.3' });
+      if (material.ok) server?.setSecureContext({ ...material.value, ...TLS_OPTIONS });
     },
     close: async () => {
       const open = server;

@@ -83,14 +83,32 @@ export interface NodeServiceOptions {
 const MINUTE_MS = 60_000;
 /** More than the workloads of one machine need, and what a node that was taken over may have logged. */
 const SVIDS_PER_MINUTE = 6000;
+/** Of its own. Apart from the others, so that a node with many workloads stays a node. */
+const RENEWALS_PER_MINUTE = 60;
 
 const seconds = (date: Date): number => Math.floor(date.getTime() / 1000);
+
+/** Each SVID is a row of a log that nothing shortens: nobody has more than `most` of them a minute. */
+function perMinute(clock: () => Date, most: number) {
+  const counts = new Map<string, { readonly minute: number; readonly count: number }>();
+  return {
+    mayHaveMore: (id: string): boolean => {
+      const minute = Math.floor(clock().getTime() / MINUTE_MS);
+      const before = counts.get(id);
+      const count = before?.minute === minute ? before.count + 1 : 1;
+      counts.set(id, { minute, count });
+      return count <= most;
+    },
+    forget: (id: string) => counts.delete(id),
+  };
+}
 
 export function createNodeService(options: NodeServiceOptions): NodeService {
   const { store, authorities, registry, trustDomain, clock, random } = options;
   const ownLife = { ttlSeconds: options.ttlSeconds ?? DEFAULT_X509_TTL_SECONDS };
   const seen = new Map<string, number>();
-  const made = new Map<string, { readonly minute: number; readonly count: number }>();
+  const made = perMinute(clock, SVIDS_PER_MINUTE);
+  const renewed = perMinute(clock, RENEWALS_PER_MINUTE);
 
   const issue = (
     id: SpiffeId,
@@ -128,15 +146,6 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
   const joined = ({ agentId, joinedAt, expiresAt }: NodeRow): JoinedNode => {
     const seenAt = seen.get(agentId);
     return { id: agentId, joinedAt, expiresAt, ...(seenAt !== undefined && { seenAt }) };
-  };
-
-  /** Each is a row of a log that nothing shortens. */
-  const mayHaveMore = (id: string): boolean => {
-    const minute = Math.floor(clock().getTime() / MINUTE_MS);
-    const before = made.get(id);
-    const count = before?.minute === minute ? before.count + 1 : 1;
-    made.set(id, { minute, count });
-    return count <= SVIDS_PER_MINUTE;
   };
 
   const refusedToken = (digest: string): Outcome<never, IssuerCode> => {
@@ -204,10 +213,13 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
       return accept(true);
     },
     renew: (node, request, exported) => {
-      const leaf = issue(node.id, request, exported, ownLife);
-      if (!leaf.ok) return leaf;
       const row: NodeRow | undefined = store.node(node.id);
       if (row === undefined) return refuse('NODE_UNKNOWN', `${node.id} has not joined`);
+      if (!renewed.mayHaveMore(node.id)) {
+        return refuse('SVIDS_TOO_MANY', `more than ${RENEWALS_PER_MINUTE} renewals a minute`);
+      }
+      const leaf = issue(node.id, request, exported, ownLife);
+      if (!leaf.ok) return leaf;
       const { serial, notAfter } = leaf.value;
       store.recordWith([rowOf(leaf.value, 'join_token', joinTokenSelectors(node.id))], () => {
         store.writeNode({ ...row, nextSerial: serial, expiresAt: seconds(notAfter) });
@@ -218,11 +230,11 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
     entriesOf,
     svids: (node, requests, exported) => {
       const have = joinTokenSelectors(node.id);
-      const made: { readonly entryId: string; readonly leaf: Leaf }[] = [];
+      const issued: { readonly entryId: string; readonly leaf: Leaf }[] = [];
       for (const request of requests) {
         const found = entryOf(node, request.entryId);
         if (!found.ok) return found;
-        if (!mayHaveMore(node.id)) {
+        if (!made.mayHaveMore(node.id)) {
           return refuse('SVIDS_TOO_MANY', `more than ${SVIDS_PER_MINUTE} new SVIDs a minute`);
         }
         const entry = found.value;
@@ -230,11 +242,11 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
         const life = { ttlSeconds, dns: entry.dns_names };
         const leaf = issue(entry.spiffe_id, request, exported, life);
         if (!leaf.ok) return leaf;
-        made.push({ entryId: entry.id, leaf: leaf.value });
+        issued.push({ entryId: entry.id, leaf: leaf.value });
       }
       // One wait for the disk, whatever one request asks for.
-      store.recordIssuances(made.map(({ entryId, leaf }) => rowOf(leaf, entryId, have)));
-      return accept(made);
+      store.recordIssuances(issued.map(({ entryId, leaf }) => rowOf(leaf, entryId, have)));
+      return accept(issued);
     },
     token: async (node, { entryId, audience }) => {
       const found = entryOf(node, entryId);
@@ -259,7 +271,8 @@ export function createNodeService(options: NodeServiceOptions): NodeService {
       }
       const was = joined(row);
       seen.delete(id);
-      made.delete(id);
+      made.forget(id);
+      renewed.forget(id);
       for (const { id: entry } of entriesOf({ id: spiffeId(id), serial: '' })) {
         options.jwtSvids.forget(`${id} ${entry}`);
       }

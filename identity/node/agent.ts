@@ -12,7 +12,7 @@ import { serveWorkloadApi, type WorkloadServer } from '../issuer/workload-server
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { nodeSvids, nodeToken } from './client.ts';
 import { type Membership, type MembershipOptions, openMembership } from './membership.ts';
-import { createRemoteSvids } from './remote-svids.ts';
+import { createRemoteSvids, isSameEntry } from './remote-svids.ts';
 import { createRemoteTokens } from './remote-tokens.ts';
 
 export interface NodeAgentOptions extends MembershipOptions {
@@ -62,8 +62,11 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<Outcome
   });
 
   const take = (next: readonly RegistrationEntry[]): void => {
-    const kept = new Map(next.map(({ id, revision_number }) => [id, revision_number]));
-    const gone = entries.filter(({ id, revision_number }) => kept.get(id) !== revision_number);
+    const kept = new Map(next.map((entry) => [entry.id, entry]));
+    const gone = entries.filter((entry) => {
+      const now = kept.get(entry.id);
+      return now === undefined || !isSameEntry(entry, now);
+    });
     entries = next;
     index = createEntryIndex(entries);
     // Each is under this node: by its ID, or by a name that the issuer gave it.

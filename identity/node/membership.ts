@@ -116,6 +116,7 @@ export async function openMembership(options: MembershipOptions): Promise<Outcom
     if (!kept.ok) say(`${kept.code}: ${kept.detail}`);
     let identity: Outcome<NodeIdentity, Refusal['code']> =
       kept.ok && kept.value !== undefined ? accept(kept.value) : await join();
+    let tried = false;
     for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LONGEST_PAUSE_MS)) {
       if (!identity.ok) return identity;
       const node = identity.value;
@@ -127,16 +128,22 @@ export async function openMembership(options: MembershipOptions): Promise<Outcom
       if (news.ok)
         return accept({ node: { ...node, bundle: news.value.bundle }, news: news.value });
       if (signal.aborted) return news;
-      if (isOver(news)) {
+      const unverified = news.code === 'NODE_UNVERIFIED';
+      if (isOver(news) || (unverified && token !== undefined && !tried)) {
         if (token === undefined) return news;
         trouble.of(news);
+        tried = true;
         const anew = await join();
-        if (!anew.ok) return anew.code === 'TOKEN_USED' ? news : anew;
-        identity = anew;
-        continue;
+        if (anew.ok) {
+          identity = anew;
+          continue;
+        }
+        if (anew.code !== 'TOKEN_USED') return anew;
+        if (!unverified) return news;
       }
-      // An impostor, or an issuer that is another one now: nothing to wait for.
-      if (news.code !== 'NODE_UNREACHABLE') return news;
+      // An impostor, or an issuer that is another one now: nothing to wait for. But clocks are set.
+      if (news.code !== 'NODE_UNREACHABLE' && !unverified) return news;
+      if (unverified && node.svid.notAfter <= clock()) return news;
       trouble.of(news);
       await pause(wait, signal);
     }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { IssuerCode } from '../issuer/codes.ts';
 import { renewal } from '../issuer/commit.ts';
 import type { EntitlementOptions } from '../issuer/entitlement.ts';
@@ -22,6 +23,14 @@ export interface RemoteSvidsOptions {
   readonly svids: (entryIds: readonly string[]) => NodeOutcome<ReadonlyMap<string, X509Svid>>;
 }
 
+/**
+ * Whether an entry says what it said. Its revision alone does not: one that was removed and added anew,
+ * with the same id and other content, begins with the first.
+ */
+export function isSameEntry(one: RegistrationEntry, other: RegistrationEntry): boolean {
+  return one === other || isDeepStrictEqual(one, other);
+}
+
 /** When an issuer that could not be reached is asked for a renewal again. */
 const AGAIN_MS = 5000;
 /** What a workload learns: the issuer's own refusal, or that it is out of reach. */
@@ -38,9 +47,7 @@ export function createRemoteSvids(options: RemoteSvidsOptions): RemoteSvids {
   const asking = new Map<string, Promise<unknown>>();
 
   const usable = (svid: HeldSvid | undefined, entry: RegistrationEntry): svid is HeldSvid =>
-    svid !== undefined &&
-    svid.renewAt > clock().getTime() &&
-    svid.entry.revision_number === entry.revision_number;
+    svid !== undefined && svid.renewAt > clock().getTime() && isSameEntry(svid.entry, entry);
 
   const asSvid = (entry: RegistrationEntry, svid: X509Svid): HeldSvid => {
     const { id, serial, notAfter, certificates } = svid;

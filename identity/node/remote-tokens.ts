@@ -35,7 +35,8 @@ export function createRemoteTokens(
     if (old !== undefined && old.renewAt > now && !entry.jwt_svid_include_jti) return accept(old);
     const made = await options.token(entry, audience);
     if (!made.ok) {
-      const good = old !== undefined && old.notAfter > now && made.code === 'NODE_UNREACHABLE';
+      const away = made.code === 'NODE_UNREACHABLE' || made.code === 'NODE_UNVERIFIED';
+      const good = old !== undefined && old.notAfter > now && away;
       if (good && !entry.jwt_svid_include_jti) return accept(old);
       return made.code === 'TOKENS_TOO_MANY'
         ? refuse(made.code, made.detail)

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bundleFromCertificates } from '#identity/bundle.ts';
 import type { JoinTokenReply } from '#identity/issuer/launcher-link.ts';
@@ -166,9 +167,47 @@ describe('join tokens, over TLS', () => {
     const [id = ''] = added.entries.map(({ entry }) => entry.id);
     const svid = must(await nodeSvids(at, node, [id])).get(id);
     if (svid === undefined) throw new Error('no SVID');
-    expect(codeOf(await nodeEntries(at, { ...node, svid }))).toBe('NODE_UNKNOWN');
+    expect(codeOf(await nodeEntries(at, { ...node, svid }))).toBe('NODE_UNVERIFIED');
     now = new Date(now.getTime() + 2 * 3_600_000);
     expect(codeOf(await nodeEntries(at, node))).not.toBe('OK');
+  });
+
+  test('a clock of the issuer that steps back puts no node out: NODE_UNVERIFIED until it is right again', async () => {
+    const made = await tokenOf();
+    const at = endpoint(made);
+    const node = must(await joinNode(at, made.token));
+    const right = now;
+    now = new Date(right.getTime() - 600_000);
+    expect(codeOf(await nodeEntries({ ...at, now: () => right }, node))).toBe('NODE_UNVERIFIED');
+    now = right;
+    expect(codeOf(await nodeEntries(at, node))).toBe('OK');
+  });
+
+  test('no session can be resumed, also after the server has a new certificate (XV-05)', async () => {
+    const made = await tokenOf();
+    const { host, port } = endpoint(made);
+    const connection = async (session?: Buffer) => {
+      const socket = connectTls({ host, port, rejectUnauthorized: false, session });
+      let last: Buffer | undefined;
+      socket.on('session', (one) => {
+        last = one;
+      });
+      await once(socket, 'secureConnect');
+      const serial = socket.getPeerX509Certificate()?.serialNumber;
+      const reused = socket.isSessionReused();
+      // An answer shows that whatever came with the handshake has been read.
+      socket.write('POST /v1/none HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}');
+      await once(socket, 'data');
+      socket.destroy();
+      return { session: last, serial, reused };
+    };
+    const before = await connection();
+    expect((await connection(before.session)).reused).toBe(false);
+    now = new Date(now.getTime() + 13 * 3_600_000);
+    await bench.issuer.housekeep();
+    const after = await connection();
+    expect(after.serial).not.toBe(before.serial);
+    expect((await connection(after.session)).reused).toBe(false);
   });
 
   test('an agent does not talk to an issuer that its bundle does not prove', async () => {

@@ -102,6 +102,19 @@ describe('what a node may have', () => {
     expect(codeOf(svids(1))).toBe('OK');
   });
 
+  test('nor by renewing itself; what its workloads need is counted apart, so a busy node still renews', () => {
+    for (let batch = 0; batch < 60; batch += 1) svids(100);
+    expect(codeOf(svids(1))).toBe('SVIDS_TOO_MANY');
+    const renew = () => codeOf(service.renew(node, key, exported));
+    for (let n = 0; n < 60; n += 1) expect(renew()).toBe('OK');
+    const before = store.head().seq;
+    expect(renew()).toBe('SVIDS_TOO_MANY');
+    expect(store.head().seq).toBe(before);
+    now = new Date(now.getTime() + 60_000);
+    expect(renew()).toBe('OK');
+    expect(codeOf(svids(1))).toBe('OK');
+  });
+
   test('tokens of one entry of a node are bounded, too', async () => {
     for (let n = 1; n < TOKENS_PER_MINUTE; n += 1) await token(`audience-${n}`);
     expect(codeOf(await token('bank'))).toBe('OK');

@@ -5,7 +5,7 @@ import { accept, refuse } from '#identity/outcome.ts';
 
 let count = 0;
 function connection(uid: number, pid: number, attested = false): Connection {
-  const exe = { path: '/bin/one', dev: 1, ino: 1 };
+  const exe = { path: '/bin/one', dev: '1', ino: '1', ctime: '1' };
   const facts = { pid, uid, gid: uid, startTime: 1, exe };
   const peer = accept({ ...facts, check: () => accept(true as const), close: () => {} });
   count += 1;

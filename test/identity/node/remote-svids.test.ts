@@ -115,6 +115,16 @@ describe('SVIDs that a node keeps for its workloads', () => {
     expect(await serials(svids.forProcess('1', a, []))).not.toEqual(first);
   });
 
+  test('an entry that was removed and added with other content in between is another one', async () => {
+    const { svids, entry, serials } = setUp();
+    const a = entry('a');
+    const first = await serials(svids.forProcess('1', [a], []));
+    expect(await serials(svids.forProcess('1', [{ ...a }], []))).toEqual(first);
+    const added = { ...a, spiffe_id: storedEntry().spiffe_id };
+    expect(added.revision_number).toBe(a.revision_number);
+    expect(await serials(svids.forProcess('1', [added], []))).not.toEqual(first);
+  });
+
   test('more than one request takes are asked for in several', async () => {
     const { state, svids, entry, serials } = setUp();
     const many = Array.from({ length: 250 }, (_one, n) => entry(`e${n}`));
