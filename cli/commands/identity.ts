@@ -100,7 +100,7 @@ function addCommand(verb: (name: string, description: string) => Command): void 
     .option('--x509-svid-ttl <seconds>', 'life of certificates; default 3600', seconds)
     .option('--jwt-svid-ttl <seconds>', 'life of tokens; default 300', seconds)
     .option('--dns <name>', 'DNS name in certificates; repeatable', collect)
-    .option('--federates-with <trust domain>', 'whose bundle it gets too; repeatable', collect)
+    .option('--federates-with <trust domain>', 'refused: no bundle can be added yet', collect)
     .option('--hint <text>', 'for the workload, to tell its identities apart')
     .option('--entry-expiry <epoch>', 'when the entry ends, in seconds since 1970', seconds)
     .option('--entry-id <id>', 'default: made of the entry itself')
