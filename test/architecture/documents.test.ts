@@ -9,6 +9,7 @@ const DOCUMENTS = [
   'CONTRIBUTING.md',
   'THREAT-MODEL.md',
   'docs/architecture.md',
+  'docs/benchmarks.md',
   'docs/containers.md',
   'docs/identity.md',
   'docs/custody.md',
