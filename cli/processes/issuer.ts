@@ -10,7 +10,7 @@ const LAUNCHER_LINK_FD = 4;
 const spki = (base64: string) =>
   createPublicKey({ key: Buffer.from(base64, 'base64'), format: 'der', type: 'spki' });
 
-runProcess(async ({ start }) => {
+runProcess(async ({ start, report }) => {
   const config = issuerConfigSchema.parse(start.config);
   const issuer = await startIssuer({
     stateDir: config.stateDir,
@@ -21,6 +21,13 @@ runProcess(async ({ start }) => {
     launcherKey: spki(config.launcherKey),
     ciKeys: new Map(Object.entries(config.ciKeys).map(([id, key]) => [id, spki(key)])),
     mintable: config.mintable,
+    // The supervisor starts another one and tells it of entries and processes; see IssuerLink.attach.
+    linkLost: () => {
+      const detail = 'LINK_CLOSED: the link to the launcher has ended';
+      report({ type: 'fatal', detail });
+      process.stderr.write(`${detail}\n`);
+      process.exit(1);
+    },
     say: (line) => process.stderr.write(`${line}\n`),
   });
   return {

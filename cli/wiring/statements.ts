@@ -155,6 +155,12 @@ export function createStatements(options: StatementsOptions): Statements {
     if (!entries.has(row.entry_id) && !NO_ENTRY.has(row.entry_id)) reconcile.run();
   }
 
+  /** Nobody is named by it, so no certificate comes to stand by it; those behind it are not held up. */
+  function passOver(seq: number): void {
+    notAttested += 1;
+    options.alarm('ISSUANCE_NOT_ATTESTED', `row ${seq} of the issuer's log cannot be read`, '');
+  }
+
   const look = oneAtATime(async () => {
     forgetEnded();
     while (!closed) {
@@ -163,6 +169,7 @@ export function createStatements(options: StatementsOptions): Statements {
       const page = await issuer.pending(read);
       if (!page.ok || page.value.upTo === read) break;
       for (const { seq, issuance } of page.value.rows) take(seq, issuance);
+      for (const seq of page.value.unreadable) passOver(seq);
       read = page.value.upTo;
     }
     acknowledge.run();

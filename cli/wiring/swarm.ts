@@ -221,7 +221,7 @@ export async function startSwarm(options: SwarmOptions): Promise<RunningSwarm> {
     };
     // What waits for the issuer waits no longer.
     const abort = (): void => {
-      issuer.close();
+      issuer.release();
       void running.stop();
     };
     options.signal?.addEventListener('abort', abort);

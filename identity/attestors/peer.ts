@@ -1,4 +1,5 @@
 import type { IssuerCode } from '../issuer/codes.ts';
+import { shownName } from '../issuer/shown.ts';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { type Executable, type ProcessFacts, sameExecutable } from './proc.ts';
 
@@ -51,7 +52,10 @@ export function makePeer(
       }
       // Connect, then exec: the PID stays, the program behind it does not.
       if (!sameExecutable(now.exe, facts.exe)) {
-        return refuse('PEER_EXEC_CHANGED', `process ${facts.pid} now runs ${now.exe.path}`);
+        return refuse(
+          'PEER_EXEC_CHANGED',
+          `process ${facts.pid} now runs ${shownName(now.exe.path)}`,
+        );
       }
       return accept(true);
     },

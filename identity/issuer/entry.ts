@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import { parseSpiffeId, pathOf, type SpiffeId, trustDomainOf } from '../spiffe-id.ts';
+import { shownName } from './shown.ts';
 
 /** A property of a caller that an attestor found, in SPIRE's notation `type:value`. */
 export interface Selector {
@@ -102,7 +103,8 @@ export function parseEntry(
   rules: EntryRules,
 ): Outcome<RegistrationEntry, 'ENTRY_INVALID'> {
   const { trustDomain, now } = rules;
-  const bad = (why: string) => refuse('ENTRY_INVALID', `entry ${input.spiffe_id}: ${why}`);
+  const bad = (why: string) =>
+    refuse('ENTRY_INVALID', `entry ${shownName(input.spiffe_id)}: ${why}`);
   const id = parseSpiffeId(input.spiffe_id);
   if (!id.ok) return bad(id.detail);
   if (trustDomainOf(id.value) !== trustDomain) return bad(`not in trust domain ${trustDomain}`);

@@ -15,8 +15,8 @@ import { oncePerProcess } from './denials.ts';
 import { createEntitlement, type FederatedBundle, processKey } from './entitlement.ts';
 import { openJwtAuthorities } from './jwt-authorities.ts';
 import { createJwtSvids } from './jwt-svids.ts';
-import { serveLauncherLink } from './launcher-link.ts';
 import type { MintRequest } from './link-messages.ts';
+import { serveLauncherLink } from './link-server.ts';
 import type { LogRow } from './log.ts';
 import { createNodeServer } from './node-server.ts';
 import { createNodeService } from './node-service.ts';
@@ -56,6 +56,11 @@ export interface IssuerOptions {
   readonly nodeTtlSeconds?: number;
   /** SPIRE's `workload_size_limit` for `unix:sha256`, in bytes. */
   readonly workloadSizeLimit?: number;
+  /**
+   * The link has ended, and not by `close`: this issuer knows no process any more and is told of none.
+   * Only another one, with a link of its own, can give identities again.
+   */
+  readonly linkLost?: () => void;
   /** One line for the issuer's own log; never holds a secret. */
   readonly say?: (line: string) => void;
 }
@@ -88,6 +93,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
   const say = options.say ?? (() => {});
   const credentials = must(openPeerCredentials(options.platform ?? process.platform));
   const issuedListeners = new Set<() => void>();
+  let closing = false;
   const store = telling(must(openStore(stateDir)), () => {
     for (const listener of issuedListeners) listener();
   });
@@ -191,7 +197,10 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     ...createAdministration({ ...parts, nodes, nodeServer }),
     ...createOutbox(store),
     // Nobody reports exits any more: what the launcher said must not outlive it.
-    closed: () => launcher.forget(),
+    closed: () => {
+      launcher.forget();
+      if (!closing) options.linkLost?.();
+    },
   });
   launcher.onChange((pid) => changes.notify(pid));
   issuedListeners.add(() => link.emit({ event: 'outbox' }));
@@ -248,6 +257,7 @@ export async function startIssuer(options: IssuerOptions): Promise<Issuer> {
     },
     housekeep,
     close: async () => {
+      closing = true;
       clearInterval(housekeeping);
       await server.close();
       await nodeServer.close();

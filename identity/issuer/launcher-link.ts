@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { accept, type Outcome, refuse } from '../outcome.ts';
-import { type Attestation, type AttestationClaims, signAttestation } from './attestation.ts';
+import { type AttestationClaims, signAttestation } from './attestation.ts';
 import type { IssuerCode } from './codes.ts';
 import type { EntryInput } from './entry.ts';
 import { MAX_LINE_BYTES, openLines } from './lines.ts';
@@ -20,10 +20,14 @@ import {
   type MintRequest,
   NodesReply,
   NoReply,
-  PendingReply,
+  OutboxPage,
+  type PendingReply,
+  parseLine,
   type ReplyParser,
+  readPending,
+  Unreadable,
 } from './link-messages.ts';
-import { storeRefusal } from './store-error.ts';
+import { shownDetail } from './shown.ts';
 
 export {
   type Attestation,
@@ -45,126 +49,6 @@ export type {
   NodesReply,
   PendingReply,
 } from './link-messages.ts';
-
-/** What an operator may ask of the issuer, through the launcher. */
-export interface Administration {
-  /** One page from `offset`, oldest first. */
-  listEntries(offset: number): EntriesReply;
-  /** All or none; with their ids. */
-  addEntries(entries: readonly EntryInput[]): Outcome<EntriesReply>;
-  removeEntry(id: string): Outcome<EntriesReply>;
-  /** One page of the issuance log, from row `from`. */
-  issued(from: number): IssuedReply;
-  bundleDocument(): Outcome<DocumentReply>;
-  joinToken(request: JoinTokenRequest): Promise<Outcome<JoinTokenReply>>;
-  listNodes(): NodesReply;
-  evictNode(id: string): Outcome<NodesReply>;
-}
-
-/** What the launcher reads to have it entered in the ledger. */
-export interface Outbox {
-  /** Issuances that are not acknowledged, after that row. */
-  pending(after: number): PendingReply;
-  /** The ledger holds all that is to be held of the rows up to this one. */
-  acknowledge(upTo: number): void;
-  authorities(): AuthoritiesReply;
-}
-
-/** What the issuer does with each request; a refusal goes back to the launcher as it is. */
-export interface LinkHandlers extends Administration, Outbox {
-  attest(attestation: Attestation): Outcome<unknown>;
-  exited(pid: number, startTime: number): void;
-  entries(entries: readonly EntryInput[]): Outcome<unknown>;
-  mint(request: MintRequest): Outcome<MintReply>;
-  bundle(): BundleReply;
-  /** The launcher is gone, or spoke what is not the protocol: nothing it said counts any more. */
-  closed(): void;
-}
-
-export interface LinkServer {
-  emit(event: LinkEvent): void;
-  close(): void;
-}
-
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The issuer's end. A line that is not the protocol ends the link: its peer is not a launcher. */
-export function serveLauncherLink(duplex: Duplex, handlers: LinkHandlers): LinkServer {
-  const perform = (request: LinkRequest): Outcome<unknown> | Promise<Outcome<unknown>> => {
-    switch (request.op) {
-      case 'attest': {
-        const { op: _op, ref: _ref, ...attestation } = request;
-        return handlers.attest(attestation);
-      }
-      case 'exited':
-        handlers.exited(request.pid, request.startTime);
-        return accept({});
-      case 'entries':
-        return handlers.entries(request.entries);
-      case 'mint':
-        return handlers.mint(request);
-      case 'bundle':
-        return accept(handlers.bundle());
-      case 'list-entries':
-        return accept(handlers.listEntries(request.offset));
-      case 'add-entries':
-        return handlers.addEntries(request.entries);
-      case 'remove-entry':
-        return handlers.removeEntry(request.id);
-      case 'issued':
-        return accept(handlers.issued(request.from));
-      case 'bundle-document':
-        return handlers.bundleDocument();
-      case 'join-token':
-        return handlers.joinToken(request);
-      case 'list-nodes':
-        return accept(handlers.listNodes());
-      case 'evict-node':
-        return handlers.evictNode(request.id);
-      case 'pending':
-        return accept(handlers.pending(request.after));
-      case 'acknowledge':
-        handlers.acknowledge(request.upTo);
-        return accept({});
-      case 'authorities':
-        return accept(handlers.authorities());
-      default:
-        return request satisfies never;
-    }
-  };
-  const lines = openLines(duplex, {
-    line: (text) => {
-      const request = LinkRequest.safeParse(parseJson(text));
-      if (!request.success) {
-        lines.close();
-        return;
-      }
-      const { ref } = request.data;
-      const reply = (outcome: Outcome<unknown>): void =>
-        lines.send(
-          outcome.ok
-            ? { ref, ok: true, value: outcome.value }
-            : { ref, ok: false, code: outcome.code, detail: outcome.detail },
-        );
-      // What can be answered at once is, so that answers keep the order of the questions.
-      try {
-        const outcome = perform(request.data);
-        if (outcome instanceof Promise) void outcome.catch(storeRefusal).then(reply);
-        else reply(outcome);
-      } catch (error) {
-        reply(storeRefusal(error));
-      }
-    },
-    closed: () => handlers.closed(),
-  });
-  return { emit: (event) => lines.send(event), close: () => lines.close() };
-}
 
 type EventOf<Name extends LinkEvent['event']> = Extract<LinkEvent, { event: Name }>;
 type LinkOutcome<T> = Promise<Outcome<T, IssuerCode | (string & {})>>;
@@ -202,6 +86,8 @@ export interface LauncherLink {
   close(): void;
 }
 
+const UNREADABLE = 'the issuer answered what was not asked';
+
 const fromBase64 = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'base64'));
 
 /** @param key the launcher's P-256 private key; its public half is in the issuer's start config. */
@@ -214,19 +100,22 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
 
   const lines = openLines(duplex, {
     line: (text) => {
-      const message = parseJson(text);
+      const message = parseLine(text);
       const event = LinkEvent.safeParse(message);
       if (event.success) {
         for (const listener of listeners) listener(event.data);
         return;
       }
+      // Passed over: everybody's attestation hangs on this link, and on no single event.
+      if (Unreadable.event(message)) return;
       const answer = LinkAnswer.safeParse(message);
-      const settle = answer.success ? waiting.get(answer.data.ref) : undefined;
-      if (!answer.success || settle === undefined) return lines.close();
-      waiting.delete(answer.data.ref);
-      settle(
-        answer.data.ok ? accept(answer.data.value) : refuse(answer.data.code, answer.data.detail),
-      );
+      const ref = answer.success ? answer.data.ref : Unreadable.ref(message);
+      const settle = ref === undefined ? undefined : waiting.get(ref);
+      if (ref === undefined || settle === undefined) return lines.close();
+      waiting.delete(ref);
+      if (!answer.success) return settle(refuse('LINK_MALFORMED', UNREADABLE));
+      const { data } = answer;
+      settle(data.ok ? accept(data.value) : refuse(data.code, shownDetail(data.detail)));
     },
     closed: () => {
       open = false;
@@ -255,9 +144,7 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
     const answer = await promise;
     if (!answer.ok) return answer;
     const parsed = reply.safeParse(answer.value);
-    return parsed.success
-      ? accept(parsed.data)
-      : refuse('LINK_MALFORMED', 'the issuer answered what was not asked');
+    return parsed.success ? accept(parsed.data) : refuse('LINK_MALFORMED', UNREADABLE);
   }
 
   return {
@@ -284,7 +171,10 @@ export function connectLauncherLink(duplex: Duplex, key: KeyObject): LauncherLin
     joinToken: (request) => ask({ op: 'join-token', ...request }, JoinTokenReply),
     listNodes: () => ask({ op: 'list-nodes' }, NodesReply),
     evictNode: (id) => ask({ op: 'evict-node', id }, NodesReply),
-    pending: (after) => ask({ op: 'pending', after }, PendingReply),
+    pending: async (after) => {
+      const page = await ask({ op: 'pending', after }, OutboxPage);
+      return page.ok ? accept(readPending(page.value)) : page;
+    },
     acknowledge: (upTo) => ask({ op: 'acknowledge', upTo }, NoReply),
     authorities: () => ask({ op: 'authorities' }, AuthoritiesReply),
     on: (name, listener) => {

@@ -150,11 +150,12 @@ export const JoinTokenReply = z.strictObject({
 });
 export type JoinTokenReply = z.infer<typeof JoinTokenReply>;
 
+/** Selectors without a bound: what a caller had is as long as its path, and the line is bounded. */
 const issuance = z.strictObject({
   spiffe_id: spiffeIdText,
   serial: text,
   thumbprint: text,
-  selectors: z.array(text),
+  selectors: z.array(z.string()),
   entry_id: text,
   authority_id: text,
   issued_at: count,
@@ -165,11 +166,28 @@ const issuance = z.strictObject({
  * The next X.509 issuances of the outbox, oldest first. `upTo`: the last row that was looked at, of
  * whatever kind; the one asked after where there is no more.
  */
-export const PendingReply = z.strictObject({
-  rows: z.array(z.strictObject({ seq: count, issuance })),
+export const OutboxPage = z.strictObject({
+  rows: z.array(z.strictObject({ seq: count, issuance: z.unknown() })),
   upTo: count,
 });
-export type PendingReply = z.infer<typeof PendingReply>;
+export type OutboxPage = z.infer<typeof OutboxPage>;
+/** As it was read, row by row. `unreadable`: rows without the form of an issuance. */
+export interface PendingReply {
+  readonly rows: { readonly seq: number; readonly issuance: z.infer<typeof issuance> }[];
+  readonly unreadable: number[];
+  readonly upTo: number;
+}
+
+/** One row that cannot be read must not keep those behind it from the ledger. */
+export function readPending({ rows, upTo }: OutboxPage): PendingReply {
+  const page: PendingReply = { rows: [], unreadable: [], upTo };
+  for (const row of rows) {
+    const read = issuance.safeParse(row.issuance);
+    if (read.success) page.rows.push({ seq: row.seq, issuance: read.data });
+    else page.unreadable.push(row.seq);
+  }
+  return page;
+}
 /** Times in seconds since the epoch. */
 const authority = z.strictObject({
   id: text,
@@ -187,7 +205,7 @@ export const AuthoritiesReply = z.strictObject({ authorities: z.array(authority)
 export type AuthoritiesReply = z.infer<typeof AuthoritiesReply>;
 
 export const LinkEvent = z.discriminatedUnion('event', [
-  z.strictObject({ event: z.literal('denied'), pid: z.number().int(), detail: text }),
+  z.strictObject({ event: z.literal('denied'), pid: z.number().int(), detail: z.string() }),
   z.strictObject({
     event: z.literal('issued'),
     spiffeId: text,
@@ -205,8 +223,26 @@ export type LinkEvent = z.infer<typeof LinkEvent>;
 
 export const LinkAnswer = z.discriminatedUnion('ok', [
   z.strictObject({ ref: count, ok: z.literal(true), value: z.unknown() }),
-  z.strictObject({ ref: count, ok: z.literal(false), code: word, detail: text }),
+  z.strictObject({ ref: count, ok: z.literal(false), code: word, detail: z.string() }),
 ]);
+
+const unreadableEvent = z.looseObject({ event: z.string() });
+const unreadableAnswer = z.looseObject({ ref: count });
+
+/** What of a message can be told although it has not the form of one. */
+export const Unreadable = {
+  event: (message: unknown): boolean => unreadableEvent.safeParse(message).success,
+  /** The question that it answers. */
+  ref: (message: unknown): number | undefined => unreadableAnswer.safeParse(message).data?.ref,
+};
+
+export function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
 
 /** What reads one kind of reply. */
 export interface ReplyParser<T> {

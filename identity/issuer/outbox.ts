@@ -1,7 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import { spiffeId } from '../spiffe-id.ts';
-import type { Outbox } from './launcher-link.ts';
-import type { PendingReply } from './link-messages.ts';
+import type { OutboxPage } from './link-messages.ts';
+import type { Outbox } from './link-server.ts';
 import type { Issuance } from './log.ts';
 import type { Store } from './store.ts';
 
@@ -19,15 +18,15 @@ export function createOutbox(
 ): Outbox {
   return {
     pending: (after) => {
-      const rows: PendingReply['rows'] = [];
+      const rows: OutboxPage['rows'] = [];
       let [upTo, size] = [after, 0];
       for (const { seq, body } of store.pending(ROWS_PER_PAGE, after)) {
-        const { kind, audience: _audience, selectors, ...rest }: Issuance = JSON.parse(body);
+        // As it stands, whatever it is: the launcher tells what it cannot read, and reads on.
+        const { kind, audience: _audience, ...issuance } = issuanceOf(body);
         if (kind !== 'jwt') {
           size += body.length;
           if (rows.length > 0 && size > PAGE_BYTES) break;
-          const id = spiffeId(rest.spiffe_id);
-          rows.push({ seq, issuance: { ...rest, spiffe_id: id, selectors: [...selectors] } });
+          rows.push({ seq, issuance });
         }
         upTo = seq;
       }
@@ -59,6 +58,15 @@ export function createOutbox(
       return { authorities: [...x509, ...jwt] };
     },
   };
+}
+
+/** Nothing where there is no issuance in it. */
+function issuanceOf(body: string): Partial<Issuance> {
+  try {
+    return Object(JSON.parse(body));
+  } catch {
+    return {};
+  }
 }
 
 function seconds(date: Date): number {

@@ -1,3 +1,5 @@
+import { shownDetail } from './shown.ts';
+
 /** Lines about strangers that are refused: as many as a person reads, whoever tries how often. */
 export interface RefusalLog {
   /** @param from whoever asked, without what is new each time such as a port */
@@ -9,7 +11,6 @@ export interface RefusalLog {
 const EVERY_MS = 60_000;
 /** Callers of which something is remembered at a time; of the rest only how many there were. */
 const REMEMBERED = 256;
-const SHOWN = 300;
 
 interface Repeated {
   readonly from: string;
@@ -42,7 +43,7 @@ export function createRefusalLog(tell: (line: string) => void): RefusalLog {
       else {
         known.set(key, { from, code, more: 0 });
         // A stranger's words may be in it.
-        tell(`${from} refused: ${code}: ${detail.slice(0, SHOWN)}`);
+        tell(`${from} refused: ${code}: ${shownDetail(detail)}`);
       }
     },
     close: () => {

@@ -10,6 +10,7 @@ import {
   similarityOf,
 } from './entry.ts';
 import { byAge, createEntryIndex, type EntryIndex } from './entry-index.ts';
+import { shownName } from './shown.ts';
 import type { EntryStore, StoredEntry } from './store-entries.ts';
 
 /** The registration entries in force, and how they change. */
@@ -130,7 +131,7 @@ export function openRegistry(options: RegistryOptions): Registry {
         if (twin !== undefined) {
           return refuse(
             'ENTRY_EXISTS',
-            `entry ${entry.spiffe_id}: similar to ${twin}, remove that`,
+            `entry ${shownName(entry.spiffe_id)}: similar to ${twin}, remove that`,
           );
         }
       }

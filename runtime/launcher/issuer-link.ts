@@ -34,7 +34,7 @@ export interface IssuerLink {
   bundle(): Promise<Bundle>;
   /** See `Outbox`. Resolves when `onMinted` has been called for every row of the page that was minted. */
   pending(after: number): Promise<Pending>;
-  /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile. */
+  /** Puts an operator's question to the issuer, or to the next when this one ends meanwhile; to so many. */
   administer<T>(question: (issuer: Administered) => Promise<Outcome<T>>): Promise<Outcome<T>>;
   onEvent(listener: (event: LinkEvent) => void): () => void;
   /** Calls back when a fresh issuer knows entries and living processes. Returns what stops it. */
@@ -43,6 +43,8 @@ export interface IssuerLink {
   onMinted(listener: (leaf: Uint8Array, spiffeId: string) => void): () => void;
   /** What the issuer said when it last refused a process an identity: `CODE: detail`. */
   denialOf(pid: number): string | undefined;
+  /** From now on nothing waits for an issuer that is not there; a living one keeps its link. */
+  release(): void;
   close(): void;
 }
 
@@ -62,6 +64,10 @@ export type Administered = Pick<
 >;
 
 const CLOSED = refuse('LINK_CLOSED', 'the issuer is gone');
+
+/** Issuers that one question is put to, when each of them ends before it answers. */
+const TRIES = 3;
+const INTERRUPTED = refuse('LINK_CLOSED', `${TRIES} issuers ended while they were asked this`);
 
 const EVENTS = ['denied', 'issued', 'outbox', 'entries', 'authorities'] as const;
 
@@ -97,15 +103,24 @@ export function createIssuerLink(): IssuerLink {
 
   const current = async (): Promise<LauncherLink | undefined> => link ?? (await next.promise);
 
-  /** Repeats a question that the issuer's death interrupted at the issuer that follows. */
+  /**
+   * Repeats a question that the issuer's death interrupted at the issuer that follows. Not for ever:
+   * it may be what they die of.
+   */
   async function ask<T>(question: (to: LauncherLink) => Promise<Outcome<T>>): Promise<Outcome<T>> {
-    for (;;) {
+    for (let interrupted = 1; ; interrupted += 1) {
       const to = await current();
       if (to === undefined) return CLOSED;
       const answer = await question(to);
       if (answer.ok || answer.code !== 'LINK_CLOSED' || closed) return answer;
+      if (interrupted === TRIES) return INTERRUPTED;
       await to.closed;
     }
+  }
+
+  function release(): void {
+    closed = true;
+    next.resolve(undefined);
   }
 
   async function mint(request: MintRequest): Promise<Minted> {
@@ -181,10 +196,10 @@ export function createIssuerLink(): IssuerLink {
       return () => minted.delete(listener);
     },
     denialOf: (pid) => denials.get(pid),
+    release,
     close: () => {
-      closed = true;
+      release();
       link?.close();
-      next.resolve(undefined);
     },
   };
 }

@@ -28,6 +28,7 @@ export function claims(id = ID, pid = 7): AttestationClaims {
 /** The issuer's outbox and entries in memory, the ledger as what it was given. */
 export function setUp() {
   const rows: { seq: number; issuance: IssuedRow }[] = [];
+  const unreadable = new Set<number>();
   const entries = new Set(['entry']);
   const acknowledged: number[] = [];
   const ledger: string[] = [];
@@ -46,7 +47,9 @@ export function setUp() {
   } as unknown as Administered;
   const pending = async (after: number) => {
     const page = rows.filter(({ seq }) => seq > after).slice(0, 500);
-    return accept({ rows: page, upTo: page.at(-1)?.seq ?? after });
+    const skipped = [...unreadable].filter((seq) => seq > after);
+    const upTo = Math.max(after, page.at(-1)?.seq ?? 0, ...skipped);
+    return accept({ rows: page, unreadable: skipped, upTo });
   };
   const lives: Lives = createLives(Date.now);
   const statements: Statements = createStatements({
@@ -76,14 +79,14 @@ export function setUp() {
       not_after: now + 20,
       ...more,
     };
-    rows.push({ seq: rows.length + 1, issuance });
+    rows.push({ seq: rows.length + unreadable.size + 1, issuance });
     statements.look();
   };
   /** Everything that is not waiting for time has happened. */
   const settled = () => vi.advanceTimersByTimeAsync(0);
   const judge = (name: string, id = ID) =>
     statements.standing.judge({ id, thumbprint: print(name) });
-  const state = { rows, entries, acknowledged, ledger, judges, alarms, revoked };
+  const state = { rows, unreadable, entries, acknowledged, ledger, judges, alarms, revoked };
   return { ...state, lives, statements, issue, settled, judge };
 }
 

@@ -37,6 +37,20 @@ describe('an issuance', () => {
     expect(acknowledged).toEqual([]);
   });
 
+  test('that cannot be read is an alarm, and holds up none of those behind it', async () => {
+    const { lives, issue, settled, judge, ledger, unreadable, alarms, acknowledged, statements } =
+      setUp();
+    lives.attested(claims());
+    unreadable.add(1);
+    issue('leaf');
+    await settled();
+    expect(alarms).toEqual([expect.stringMatching(/^ISSUANCE_NOT_ATTESTED: row 1 /)]);
+    statements.entered(ledger[0] ?? '');
+    await settled();
+    expect(judge('leaf')).toBe('standing');
+    expect(acknowledged.at(-1)).toBe(2);
+  });
+
   const now = () => Math.floor(Date.now() / 1000);
   test.each<[string, Partial<IssuedRow>, ((lives: Lives) => void)?]>([
     ['to no process at all', {}, (lives) => lives.exited(7, 1)],

@@ -1,6 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signImage } from '#identity/issuer/launcher-link.ts';
@@ -146,6 +147,39 @@ describe('attestation by the launcher, real processes on one socket', () => {
     const gone = once(sharer, 'exit');
     sharer.kill('SIGKILL');
     await gone;
+  });
+
+  test('a stranger that execs a program at the longest path there is takes nothing from the others', async () => {
+    const honest = await bench.launch();
+    honest.connect(bench.socketPath);
+    await honest.next();
+    let folder = bench.folder;
+    while (folder.length < 3800) folder = join(folder, 'd'.repeat(200));
+    folder = join(folder, 'd'.repeat(4088 - folder.length - '//sleep'.length));
+    mkdirSync(folder, { recursive: true });
+    const program = join(folder, 'sleep');
+    copyFileSync('/bin/sleep', program);
+    expect(program).toHaveLength(4088);
+
+    const parent = new URL('./socket-sharer.ts', import.meta.url).pathname;
+    const sharer = spawn(process.execPath, ['--no-warnings', parent, 'exec', program], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const details: string[] = [];
+    bench.link.on('denied', ({ pid, detail }) => pid === sharer.pid && details.push(detail));
+    const lines = createInterface({ input: sharer.stdout })[Symbol.asyncIterator]();
+    sharer.stdin.write(`${bench.socketPath}\n`);
+    const answer = (await lines.next()).value ?? '';
+    const gone = once(sharer, 'exit');
+    sharer.kill('SIGKILL');
+    await gone;
+    expect(JSON.parse(answer)).toEqual({ status: GRPC.permissionDenied });
+
+    // What was attested still counts, and more can be.
+    await honestTwin();
+    expect(details).toEqual([expect.stringMatching(/^PEER_EXEC_CHANGED: .{1,280}$/u)]);
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 30 })]);
+    expect((await honest.next()).svids?.map((svid) => svid.id)).toEqual([SENSOR]);
   });
 
   test('a process under another uid gets nothing', async ({ skip }) => {

@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { type Duplex, duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { signAttestation, verifyAttestation } from '#identity/issuer/attestation.ts';
@@ -9,9 +10,13 @@ import {
   attestationSigningInput,
   connectLauncherLink,
   imageSigningInput,
-  type LinkHandlers,
-  serveLauncherLink,
 } from '#identity/issuer/launcher-link.ts';
+import {
+  type LinkHandlers,
+  type LinkServer,
+  serveLauncherLink,
+} from '#identity/issuer/link-server.ts';
+import { DETAIL_CHARACTERS } from '#identity/issuer/shown.ts';
 import { accept, refuse } from '#identity/outcome.ts';
 import { Bench, DIGEST, keyPair, sensorEntry, TRUST_DOMAIN } from './harness.ts';
 import { fetchOnce, GRPC } from './raw-client.ts';
@@ -85,6 +90,33 @@ describe('launcher link against a running issuer', () => {
     expect(await mint({ dns: ['*'] })).toMatchObject({ code: 'LEAF_INVALID' });
   });
 
+  test('an entry with an endless SPIFFE ID is refused with the reason, and the link stays', async () => {
+    const spiffe_id = `spiffe://${TRUST_DOMAIN}/${'a'.repeat(4090)}`.slice(0, 4090);
+    const added = await bench.link.addEntries([sensorEntry({ spiffe_id })]);
+    expect(added).toMatchObject({ code: 'ENTRY_INVALID', detail: expect.stringContaining('2048') });
+    const { detail } = added as { detail: string };
+    expect(detail.length).toBeLessThanOrEqual(DETAIL_CHARACTERS);
+    const unknown = await bench.link.removeEntry('x'.repeat(4096));
+    expect(unknown).toMatchObject({ code: 'ENTRY_UNKNOWN' });
+    expect(await bench.link.addEntries([sensorEntry()])).toMatchObject({ ok: true });
+  });
+
+  test('an issuer tells that its link was lost, but not when it ends itself', async () => {
+    const lost = Promise.withResolvers<string>();
+    const other = new Bench();
+    await other.start({ linkLost: () => lost.resolve('lost') });
+    other.link.close();
+    expect(await lost.promise).toBe('lost');
+    await other.stop();
+    const orderly = new Bench();
+    const told: string[] = [];
+    const issuer = await orderly.start({ linkLost: () => told.push('lost') });
+    await issuer.close();
+    await orderly.link.closed;
+    expect(told).toEqual([]);
+    rmSync(orderly.folder, { recursive: true });
+  });
+
   test('after the end every call answers LINK_CLOSED', async () => {
     const asked = bench.link.bundle();
     bench.link.close();
@@ -152,6 +184,69 @@ describe('launcher link protocol', () => {
     near.end();
     await once(near, 'close');
     expect(seen).toEqual([1, 2, 3]);
+  });
+
+  test('whatever a stranger made long, details that go to the launcher are short', async () => {
+    const [near, far] = duplexPair();
+    const server: LinkServer = serveLauncherLink(far, {
+      ...idle,
+      removeEntry: () => refuse('ENTRY_UNKNOWN', 'y'.repeat(100_000)),
+      bundleDocument: () => accept({ trustDomain: '', document: 'z'.repeat(5 * 1024 * 1024) }),
+      closed: () => {},
+    });
+    const link = connectLauncherLink(near, keyPair().privateKey);
+    const denied = new Promise((resolve) => link.on('denied', resolve));
+    server.emit({ event: 'denied', pid: 4, detail: 'x'.repeat(100_000) });
+    expect(await denied).toMatchObject({ pid: 4, detail: expect.stringMatching(/^x{299}…$/) });
+    expect(await link.removeEntry('e')).toMatchObject({
+      code: 'ENTRY_UNKNOWN',
+      detail: expect.stringMatching(/^y{299}…$/),
+    });
+    // An answer that no line holds is a refusal, and not the end of the link.
+    expect(await link.bundleDocument()).toMatchObject({ code: 'LINK_MALFORMED' });
+    expect(await link.bundle()).toMatchObject({ ok: true });
+    server.close();
+  });
+
+  test.each([
+    ['an event of an unknown kind', '{"event":"other"}'],
+    ['an event without form', '{"event":"issued","spiffeId":7}'],
+    ['an event that is too long', JSON.stringify({ event: 'issued', spiffeId: 'x'.repeat(9999) })],
+  ])('%s is passed over: the link and what is asked over it stay', async (_name, line) => {
+    const [near, far] = duplexPair();
+    const link = connectLauncherLink(near, keyPair().privateKey);
+    const asked = link.bundle();
+    far.write(`${line}\n{"ref":1,"ok":true,"value":{"trustDomain":"t","authorities":[]}}\n`);
+    expect(await asked).toMatchObject({ ok: true });
+    link.close();
+  });
+
+  test.each([
+    ['without a code', '{"ref":1,"ok":false}'],
+    ['with an odd code', '{"ref":1,"ok":false,"code":" ","detail":""}'],
+    ['with more in it', '{"ref":1,"ok":true,"value":{},"more":1}'],
+    ['of another question', '{"ref":1,"ok":true,"value":7}'],
+  ])('an answer %s settles its question alone', async (_name, line) => {
+    const [near, far] = duplexPair();
+    const link = connectLauncherLink(near, keyPair().privateKey);
+    const [first, second] = [link.bundle(), link.bundle()];
+    far.write(`${line}\n`);
+    expect(await first).toMatchObject({ code: 'LINK_MALFORMED' });
+    far.write('{"ref":2,"ok":true,"value":{"trustDomain":"t","authorities":[]}}\n');
+    expect(await second).toMatchObject({ ok: true });
+    link.close();
+  });
+
+  test.each([
+    ['is no JSON', 'hello'],
+    ['is neither event nor answer', '{"pid":4}'],
+    ['is a bare value', '7'],
+  ])('what an issuer says that %s ends the link', async (_name, line) => {
+    const [near, far] = duplexPair();
+    const link = connectLauncherLink(near, keyPair().privateKey);
+    far.write(`${line}\n`);
+    await link.closed;
+    expect(await link.bundle()).toMatchObject({ code: 'LINK_CLOSED' });
   });
 
   test('an issuer that answers what was not asked is cut off', async () => {

@@ -2,8 +2,11 @@ import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { duplexPair } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connectLauncherLink } from '#identity/issuer/launcher-link.ts';
 import { MAX_LINE_BYTES } from '#identity/issuer/lines.ts';
+import { type LinkHandlers, serveLauncherLink } from '#identity/issuer/link-server.ts';
 import type { Issuance } from '#identity/issuer/log.ts';
 import { createOutbox } from '#identity/issuer/outbox.ts';
 import { openStore, type Store } from '#identity/issuer/store.ts';
@@ -82,6 +85,36 @@ describe('the outbox as it is told', () => {
     }
     expect(found).toEqual(rows.map((_, n) => n + 1));
   });
+});
+
+test('the launcher reads what a caller had whatever its length, and reads on after rows without form', async () => {
+  const path = `unix:path:/${'p'.repeat(4095)}`;
+  const bodies = [
+    JSON.stringify(issuance(1, { selectors: [path] })),
+    JSON.stringify({ ...issuance(2), spiffe_id: 7 }),
+    'no JSON',
+    'null',
+    JSON.stringify(issuance(5)),
+  ];
+  const rows = bodies.map((body, n) => ({ seq: n + 1, previous: '', body, hash: '' }));
+  const outbox = createOutbox({
+    pending: (limit, after = 0) => rows.slice(after, after + limit),
+    acknowledge: () => {},
+    authorities: () => [],
+    jwtAuthorities: () => [],
+  });
+  const [near, far] = duplexPair();
+  const link = connectLauncherLink(near, keyPair().privateKey);
+  const server = serveLauncherLink(far, { ...outbox, closed: () => {} } as LinkHandlers);
+  expect(await link.pending(0)).toMatchObject({
+    ok: true,
+    value: {
+      rows: [{ seq: 1, issuance: { selectors: [path] } }, { seq: 5 }],
+      unreadable: [2, 3, 4],
+      upTo: 5,
+    },
+  });
+  server.close();
 });
 
 describe('over the launcher link', () => {

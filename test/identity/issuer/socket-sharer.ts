@@ -23,4 +23,4 @@ spawn('/bin/sh', ['-c', script, 'sh', process.execPath, '--no-warnings', child, 
   stdio: ['ignore', 'inherit', 'inherit', _handle.fd],
 });
 if (left) process.exit(0);
-process.execve?.('/bin/sleep', ['sleep', '60'], {});
+process.execve?.(process.argv[3] ?? '/bin/sleep', ['sleep', '60'], {});

@@ -184,4 +184,31 @@ describe('with a real issuer', () => {
     expect(await again.promise).not.toBe(before?.serial);
     expect(sensorStatus()).toMatchObject({ state: 'ready', restarts: 0, pid: before?.pid });
   });
+
+  test('an issuer whose link ends does too, and the next one is told of the living', async () => {
+    await start(value(await storeImage(source, store, [key])));
+    const before = sensorStatus();
+    const [ended, back] = [Promise.withResolvers<string>(), Promise.withResolvers<void>()];
+    supervisor.onEvent((event) => {
+      if (event.name !== 'issuer') return;
+      if (event.type === 'exited') ended.resolve(event.detail);
+      if (event.type === 'ready') back.resolve();
+    });
+    supervisor.process('issuer')?.link?.destroy();
+    expect(await ended.promise).toMatch(/^LINK_CLOSED: /);
+    await back.promise;
+    const again = Promise.withResolvers<string>();
+    link.onEvent((event) => {
+      if (event.event === 'issued' && event.spiffeId === MEMBER.id) again.resolve(event.serial);
+    });
+    expect(await again.promise).not.toBe(before?.serial);
+    expect(sensorStatus()).toMatchObject({ state: 'ready', restarts: 0, pid: before?.pid });
+    // An orderly stop is none of this.
+    const events: string[] = [];
+    supervisor.onEvent((event) => {
+      if (event.type === 'exited') events.push(`${event.name} ${event.expected} ${event.code}`);
+    });
+    await supervisor.stop();
+    expect(events).toContain('issuer true 0');
+  });
 });
