@@ -1,12 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { caseSeed } from './random.ts';
+import { serverTargets } from './server.ts';
 import { describeFailure, fuzz, runCase, type Target } from './target.ts';
 import { identityTargets } from './targets.ts';
 
 /** Runs of every suite find the same; `npm run fuzz` takes a new seed each time. */
 const SEED = 20_300_615;
 const CASES = 3_000;
-const targets = await identityTargets();
+const targets = [...(await identityTargets()), ...serverTargets()];
 
 describe('for any bytes, no parser throws and what must hold does', () => {
   test.each(targets)('$name', (target) => {
