@@ -82,7 +82,7 @@ describe('swarmproof identity, on the issuer of a running swarm', () => {
     expect(after.out).toContain('1 entry: 0 of the swarm file, 1 added');
   });
 
-  test('what is written as JSON is read again, and by its twin of SPIRE', async () => {
+  test('what is written as JSON is read again, in the spelling of spire-server too', async () => {
     await swarmproof(...ADD, '--hint', 'main', '--entry-expiry', '4102444800');
     const { out } = await swarmproof('identity', 'show', '--json', await idOf(METER));
     const path = join(place.path, 'entries.json');
