@@ -17,6 +17,7 @@ import {
   readTokenRequest,
   readWatchRequest,
 } from '#identity/node/protocol.ts';
+import type { SpiffeId } from '#identity/spiffe-id.ts';
 import type { Target } from './target.ts';
 
 const FRAME_BYTES = 4096;
@@ -40,7 +41,7 @@ const KEY = { publicKey: 'AAAA', proof: 'BBBB' };
 const SID = 'A'.repeat(22);
 const ACK: AckPayload = {
   type: 'ack',
-  to: 'spiffe://city.example/agent/a',
+  to: 'spiffe://city.example/agent/a' as SpiffeId,
   sid: SID,
   aud: ['spiffe://city.example/agent/b'],
   through: 9,
