@@ -84,7 +84,7 @@ describe('X.509-SVID leaf', () => {
     return bytes.subarray(4, 4 + size).toString('hex');
   }
 
-  test('agrees byte for byte with the reference library (X-01 to X-09)', async () => {
+  test('agrees byte for byte with the reference library (X-01, X-02, X-03, X-04, X-05, X-06, X-07, X-08, X-09)', async () => {
     const plain = issue();
     const names: x509.JsonGeneralName[] = [{ type: 'url', value: ID }];
     expect(signedPart(plain.certificate)).toBe(signedPart(await reference(plain, names)));

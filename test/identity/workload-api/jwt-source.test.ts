@@ -165,8 +165,8 @@ describe('tokens', () => {
   });
 });
 
-describe('the server validates (C-07, A-11)', () => {
-  test('what it says is passed on: who, and the claims', async () => {
+describe('the server validates', () => {
+  test('what it says is passed on: who, and the claims (C-07, A-11)', async () => {
     const { source } = await at.ready();
     at.server.answers.validate = ({ audience, svid }) => {
       const outcome = source.validate(svid, audience);
