@@ -1,5 +1,17 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
 import { accept, type Outcome, refuse } from '../outcome.ts';
 import type { IssuerCode } from './codes.ts';
 
@@ -50,27 +62,23 @@ export function createSealer(secret: Uint8Array): Sealer {
   };
 }
 
-/** Reads the secret, or makes it on first use; refused when others may read it. */
+/**
+ * Reads the secret, or makes it on first use; refused when others may read it. Whoever is killed while
+ * it is made leaves it whole or not at all: without it no authority's key can ever be opened.
+ */
 export function loadSecret(path: string): Outcome<Uint8Array, IssuerCode> {
   const fail = (why: string) => refuse('STATE_UNREADABLE', `key file ${path}: ${why}`);
-  const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-  const open = (flags: number): number | undefined => {
-    try {
-      return openSync(path, flags | O_NOFOLLOW, 0o600);
-    } catch {
-      return undefined;
-    }
-  };
-  const fresh = open(O_WRONLY | O_CREAT | O_EXCL);
-  if (fresh !== undefined) {
-    const secret = randomBytes(SECRET_BYTES);
-    writeSync(fresh, secret);
-    fsyncSync(fresh);
-    closeSync(fresh);
-    return accept(secret);
+  try {
+    if (!existsSync(path)) makeSecret(path);
+  } catch (error) {
+    return fail(`cannot be made (${(error as NodeJS.ErrnoException).code})`);
   }
-  const fd = open(O_RDONLY);
-  if (fd === undefined) return fail('cannot be opened; check its owner and mode 0600');
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  } catch {
+    return fail('cannot be opened; check its owner and mode 0600');
+  }
   try {
     const { mode, size } = fstatSync(fd);
     if ((mode & 0o077) !== 0) return fail('may be read by others; chmod 600 it');
@@ -82,4 +90,28 @@ export function loadSecret(path: string): Outcome<Uint8Array, IssuerCode> {
   } finally {
     closeSync(fd);
   }
+}
+
+function synced(path: string, flags: string, write: (fd: number) => void): void {
+  const fd = openSync(path, flags, 0o600);
+  try {
+    write(fd);
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** A link fails where there is a secret already: of two that start at once, one makes it. */
+function makeSecret(path: string): void {
+  const next = `${path}.${randomBytes(8).toString('hex')}`;
+  try {
+    synced(next, 'wx', (fd) => writeSync(fd, randomBytes(SECRET_BYTES)));
+    linkSync(next, path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    rmSync(next, { force: true });
+  }
+  synced(dirname(path), 'r', () => {});
 }
