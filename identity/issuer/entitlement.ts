@@ -133,8 +133,7 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       // The disk took its time: what was taken away meanwhile is not handed out any more (A-12).
       const still = waited ? match(peer) : found;
       if (!still.ok) return still;
-      const now = new Set(still.value.entries.map(({ id }) => id));
-      const kept = issued.value.filter(({ entry }) => now.has(entry.id));
+      const kept = issued.value.filter(({ entry }) => isAmong(still.value.entries, entry));
       // A-05: never an empty set. The entries were replaced by others in that moment: once more.
       if (kept.length === 0) return entitlement.material(peer);
       return accept({
@@ -174,12 +173,21 @@ export function createEntitlement(options: EntitlementOptions): Entitlement {
       if (!issued.ok) return issued;
       const still = match(peer);
       if (!still.ok) return still;
-      const now = new Set(still.value.entries.map(({ id }) => id));
-      const kept = issued.value.filter(({ entry }) => now.has(entry.id));
+      const kept = issued.value.filter(({ entry }) => isAmong(still.value.entries, entry));
       return kept.length === 0
         ? refuse('NOT_ENTITLED', `the identity of process ${peer.pid} was just taken away`)
         : accept(kept);
     },
   };
   return entitlement;
+}
+
+/** The same entry, and not another one that has been given its id. */
+function isAmong(entries: readonly RegistrationEntry[], wanted: RegistrationEntry): boolean {
+  return entries.some(
+    ({ id, revision_number, spiffe_id }) =>
+      id === wanted.id &&
+      revision_number === wanted.revision_number &&
+      spiffe_id === wanted.spiffe_id,
+  );
 }

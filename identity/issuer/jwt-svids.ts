@@ -7,7 +7,7 @@ import { type RegistrationEntry, type Selector, selectorText } from './entry.ts'
 import type { JwtAuthorities } from './jwt-authorities.ts';
 import type { Store } from './store.ts';
 import { storeRefusal } from './store-error.ts';
-import { secondsLeft } from './svids.ts';
+import { LOGGED_SELECTORS, secondsLeft } from './svids.ts';
 
 export type Audience = readonly [string, ...string[]];
 
@@ -99,7 +99,7 @@ export function createJwtSvids(options: JwtSvidsOptions): JwtSvids {
       serial: '',
       thumbprint: createHash('sha256').update(token).digest('base64url'),
       audience,
-      selectors: selectors.map(selectorText),
+      selectors: selectors.slice(0, LOGGED_SELECTORS).map(selectorText),
       entry_id: entry.id,
       authority_id: authority.kid,
       issued_at: iat,

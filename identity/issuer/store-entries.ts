@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { spiffeId } from '../spiffe-id.ts';
-import type { RegistrationEntry } from './entry.ts';
+import { type RegistrationEntry, similarityOf } from './entry.ts';
 
 /** Where an entry comes from: the launcher's swarm file, or an operator while the swarm ran. */
 export type EntryOrigin = 'file' | 'added';
@@ -16,7 +16,8 @@ export interface EntryStore {
   /**
    * Replaces those of the swarm file; what an operator added stays. An entry that stays keeps
    * `created_at`, a changed one gets a new revision. What was withdrawn under this launcher does
-   * not come back.
+   * not come back. What an operator added under an id of the file's, or with the same SPIFFE ID,
+   * parent and selectors, is the file's now: it would outlive the removal of its twin.
    */
   replaceEntries(entries: readonly RegistrationEntry[], launcher: string): void;
   /** All or none. @throws Error on an id that is taken */
@@ -68,15 +69,20 @@ export function openEntryStore(
       const merged = next
         .filter(({ id }) => !away.has(id))
         .map((entry) => ({ ...entry, ...carryOver(known.get(entry.id), entry) }));
+      const similar = new Set(merged.map(similarityOf));
+      const twins = stored.filter(
+        ({ origin, entry }) => origin === 'added' && similar.has(similarityOf(entry)),
+      );
       const before = new Map(
         stored
           .filter(({ origin }) => origin === 'file')
           .map(({ entry }) => [entry.id, entry.revision_number]),
       );
       const same = merged.every(({ id, revision_number: now }) => before.get(id) === now);
-      if (same && merged.length === before.size) return;
+      if (same && merged.length === before.size && twins.length === 0) return;
       transaction(() => {
         db.exec("DELETE FROM registration_entries WHERE origin = 'file'");
+        for (const { entry } of twins) remove.run(entry.id);
         for (const entry of merged) {
           // The swarm file now has what an operator once added.
           remove.run(entry.id);

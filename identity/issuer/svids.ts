@@ -63,6 +63,9 @@ export function secondsLeft(entry: RegistrationEntry, now: Date): number {
 }
 
 /** The log's row for a certificate. @param by id of the authority that signed */
+/** A caller may be in 65,536 groups, and a row is read in one line of the link. */
+export const LOGGED_SELECTORS = 256;
+
 export function logged(
   leaf: Leaf,
   entry: string,
@@ -75,7 +78,7 @@ export function logged(
     spiffe_id: leaf.id,
     serial: leaf.serial,
     thumbprint: leaf.thumbprint,
-    selectors: selectors.map(selectorText),
+    selectors: selectors.slice(0, LOGGED_SELECTORS).map(selectorText),
     entry_id: entry,
     authority_id: by,
     issued_at: seconds(leaf.issuedAt),

@@ -13,6 +13,6 @@ await startIssuer({
   link: new Socket({ fd: 4 }),
   launcherKey: key(launcherKey),
   ciKeys: new Map([['ci-1', key(ciKey)]]),
-  mintable: [],
+  mintable: ['spiffe://city.example/platform/nats'],
 });
 process.stdout.write('ready\n');

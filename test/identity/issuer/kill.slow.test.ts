@@ -91,6 +91,10 @@ interface Known {
   underWay: string[] | undefined;
   /** Added by the operator, each acknowledged. */
   readonly added: Set<string>;
+  /** Removed again by the operator, each acknowledged. */
+  readonly removed: Set<string>;
+  /** How many of those received were minted for a key of the launcher's. */
+  minted: number;
 }
 
 function createKnown(): Known {
@@ -107,6 +111,8 @@ function createKnown(): Known {
     acknowledged: [],
     underWay: undefined,
     added: new Set(),
+    removed: new Set(),
+    minted: 0,
   };
 }
 
@@ -166,6 +172,13 @@ async function work(link: LauncherLink, known: Known, next: () => number): Promi
       const done = await link.addEntries([sensorEntry({ spiffe_id, selectors })]);
       if (!done.ok) return;
       known.added.add(spiffe_id);
+      const [{ entry } = { entry: undefined }] = done.value.entries;
+      if (entry !== undefined && next() < 0.3) {
+        // Either way until it is acknowledged.
+        known.added.delete(spiffe_id);
+        if (!(await link.removeEntry(entry.id)).ok) return;
+        known.removed.add(spiffe_id);
+      }
       await delay(20);
     }
   };
@@ -176,6 +189,8 @@ async function work(link: LauncherLink, known: Known, next: () => number): Promi
       const minted = await link.mint({ spiffeId: NATS, publicKey: key, ttl: 3600 });
       if (!minted.ok) return;
       known.receive(minted.value.chain[0] ?? new Uint8Array());
+      known.minted += 1;
+      await delay(5);
     }
   };
   await Promise.all([svids(), tokens(), rollouts(), operator(), mints()]);
@@ -228,6 +243,7 @@ test(`killed with -9 ${KILLS} times while it issues, it loses no SVID that anybo
       known.underWay = undefined;
       const there = new Set(stored.map(({ entry }) => entry.spiffe_id as string));
       expect([which, [...known.added].filter((id) => !there.has(id))]).toEqual([which, []]);
+      expect([which, [...known.removed].filter((id) => there.has(id))]).toEqual([which, []]);
 
       const now = [store.value.authorities(), store.value.jwtAuthorities()];
       authorities ??= now;
@@ -238,8 +254,10 @@ test(`killed with -9 ${KILLS} times while it issues, it loses no SVID that anybo
   }
   // It was killed at work, not at rest.
   expect(known.received.size).toBeGreaterThan(KILLS);
+  expect(known.minted).toBeGreaterThan(KILLS / 4);
+  expect(known.removed.size).toBeGreaterThan(0);
   expect(head.seq).toBeGreaterThanOrEqual(known.received.size);
   process.stdout.write(
-    `${KILLS} kills, seed ${SEED}: ${known.received.size} SVIDs received, ${head.seq} logged, ${known.added.size} entries added\n`,
+    `${KILLS} kills, seed ${SEED}: ${known.received.size} SVIDs received, ${head.seq} logged, ${known.minted} of them minted, ${known.added.size} entries added and ${known.removed.size} removed\n`,
   );
 });

@@ -171,7 +171,8 @@ describe('entries', () => {
 
   test('that an operator added stay when those of the file are replaced, and over a restart', () => {
     const first = open();
-    first.addEntries([make(20, '2026-01-01', 'mine')]);
+    const spiffe_id = `spiffe://${TRUST_DOMAIN}/agent/sensor/north/mine`;
+    first.addEntries([storedEntry({ id: 'mine', spiffe_id })]);
     first.replaceEntries([make(20, '2026-01-01', 'file')], LAUNCHER);
     first.replaceEntries([], LAUNCHER);
     first.close();
@@ -180,6 +181,21 @@ describe('entries', () => {
       ['mine', 'added'],
     ]);
     second.close();
+  });
+
+  test('that an operator added are the file’s once it has a twin: removed is removed', () => {
+    const store = open();
+    const [mine, twin] = [make(20, '2026-01-01', 'mine'), make(20, '2026-01-01', 'twin')];
+    const ids = () => store.entries().map(({ entry, origin }) => [entry.id, origin]);
+    store.replaceEntries([twin], LAUNCHER);
+    // As where it was added before the file had one.
+    store.addEntries([mine]);
+    store.replaceEntries([twin], LAUNCHER);
+    expect(ids()).toEqual([['twin', 'file']]);
+    store.removeEntry('twin', LAUNCHER);
+    store.replaceEntries([twin], LAUNCHER);
+    expect(ids()).toEqual([]);
+    store.close();
   });
 
   test('are added all or none', () => {

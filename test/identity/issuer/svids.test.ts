@@ -7,7 +7,7 @@ import { type Authorities, openAuthorities } from '#identity/issuer/authorities.
 import type { Leaf } from '#identity/issuer/leaf.ts';
 import { createSealer } from '#identity/issuer/sealing.ts';
 import { openStore, type Store } from '#identity/issuer/store.ts';
-import { createSvids, type Svids } from '#identity/issuer/svids.ts';
+import { createSvids, LOGGED_SELECTORS, type Svids } from '#identity/issuer/svids.ts';
 import { sensorEntry, storedEntry, TRUST_DOMAIN } from './harness.ts';
 
 let folder: string;
@@ -144,4 +144,15 @@ test('an SVID ends with its entry, and is not renewed before', async () => {
   // Its twin without an end lives as long as its entry says.
   const twin = await first(make(), 'a');
   expect(twin.leaf.notAfter.getTime()).toBe(now.getTime() + 20_000);
+});
+
+test('of a caller with ever so many selectors the log has some: a row is one line of the link', async () => {
+  const have = Array.from({ length: 5000 }, (_one, n) => ({
+    type: 'unix',
+    value: `supplementary_gid:${n}`,
+  }));
+  const found = await make().forProcess('p', [entry()], have);
+  expect(found.ok).toBe(true);
+  const [row] = store.log();
+  expect(JSON.parse(row?.body ?? '').selectors).toHaveLength(LOGGED_SELECTORS);
 });
