@@ -282,4 +282,13 @@ export const REQUIREMENTS: readonly Requirement[] = [
       'and leaves those to another unacknowledged, though they have the same numbers',
     ],
   },
+  {
+    id: 'S-46',
+    tests: [
+      'a stranger that execs a program at the longest path there is takes nothing from the others',
+      'an issuer whose link ends does too, and the next one is told of the living',
+      'who holds connections without an identity does not crowd out who has one, or will',
+      'hostile callers of every kind leave the memory of the issuer where it was',
+    ],
+  },
 ];
