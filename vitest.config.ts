@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 const SLOW = 'test/**/*.slow.test.ts';
 
-/** `--mode slow` runs the tests that watch whole swarms for minutes, and no others. */
+/** `--mode slow` runs the tests that start whole swarms, or kill for minutes, and no others. */
 export default defineConfig(({ mode }) => ({
   test: {
     include: [mode === 'slow' ? SLOW : 'test/**/*.test.ts'],

@@ -3,7 +3,7 @@ import { imagesOf } from '#cli/wiring/images.ts';
 import { parseAck } from '#custody/ack.ts';
 import { type Scene, scene } from './rogue.ts';
 
-/** Every certificate of the authority is believed: what `rogue.test.ts` shows is this control's. */
+/** Every certificate of the authority is believed: what `rogue-issuer.slow.test.ts` shows is this control's. */
 let stage: Scene;
 beforeAll(async () => {
   const by = 'test/swarm/programs/any-certificate.ts';
