@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { evidenceTargets } from './evidence.ts';
 import { caseSeed } from './random.ts';
 import { serverTargets } from './server.ts';
 import { describeFailure, fuzz, runCase, type Target } from './target.ts';
@@ -7,7 +8,7 @@ import { identityTargets } from './targets.ts';
 /** Runs of every suite find the same; `npm run fuzz` takes a new seed each time. */
 const SEED = 20_300_615;
 const CASES = 3_000;
-const targets = [...(await identityTargets()), ...serverTargets()];
+const targets = [...(await identityTargets()), ...serverTargets(), ...evidenceTargets()];
 
 describe('for any bytes, no parser throws and what must hold does', () => {
   test.each(targets)('$name', (target) => {

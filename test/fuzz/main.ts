@@ -3,6 +3,7 @@
  * its share of the time. Exit code 1, with seed and input, at the first thing that does not hold.
  */
 import { parseArgs } from 'node:util';
+import { evidenceTargets } from './evidence.ts';
 import { serverTargets } from './server.ts';
 import { describeFailure, fuzz, runCase } from './target.ts';
 import { identityTargets } from './targets.ts';
@@ -15,7 +16,7 @@ const { values } = parseArgs({
     case: { type: 'string' },
   },
 });
-const all = [...(await identityTargets()), ...serverTargets()];
+const all = [...(await identityTargets()), ...serverTargets(), ...evidenceTargets()];
 const targets = all.filter(({ name }) => values.target === undefined || name === values.target);
 const [only] = targets;
 if (only === undefined) {
