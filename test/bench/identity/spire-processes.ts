@@ -35,6 +35,8 @@ export interface Spire {
   readonly admin: SpireAdmin;
   /** Of the agent's Workload API. */
   readonly socket: string;
+  /** Of the server's own administration, for its command. */
+  readonly serverSocket: string;
   readonly agentPid: number;
   /** SPIFFE ID path of the agent: parent of the entries. */
   readonly agentPath: string;
@@ -197,7 +199,7 @@ export async function startSpire(programs: SpirePrograms, options: SpireOptions)
       const got = await fetchOnce(socket);
       return Array.isArray(got) && got.length > 0 ? got : undefined;
     });
-    return { admin, socket, agentPid: agent.pid ?? 0, agentPath, entryId, stop };
+    return { admin, socket, serverSocket, agentPid: agent.pid ?? 0, agentPath, entryId, stop };
   } catch (error) {
     await stop();
     throw error;
