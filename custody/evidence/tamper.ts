@@ -22,7 +22,7 @@ import { parseEvidenceLine } from './parse.ts';
  * can sign a second history: witnesses do not cosign it, and beside the first it is a fork.
  */
 export const TAMPERINGS = {
-  edit: 'changes what the oldest cause said',
+  edit: 'changes what the first cause said',
   drop: 'leaves out a cause',
   reorder: 'exchanges the places of two records in the ledger',
   backdate: 'lets the action have happened an hour earlier',
@@ -67,21 +67,22 @@ function change(
     (part): part is EntryPart => part.kind === 'entry' && part.entry.leaf.type === 'record',
   );
   const header = parts.find((part) => part.kind === 'header')?.header;
-  const oldest = records[0];
+  // The ledger enters what it hears, a question now and then before the reading that it is about.
+  const first = records.find(({ entry }) => recordOf(entry)?.claims.par.length === 0) ?? records[0];
   const action = records.find(({ entry }) => entry.id === header?.action) ?? records.at(-1);
-  if (oldest === undefined || action === undefined) return undefined;
+  if (first === undefined || action === undefined) return undefined;
   const put = (old: EntryPart, entry: EvidenceEntry) =>
     parts.map((part) => (part === old ? { ...old, entry } : part));
 
   switch (how) {
     case 'edit':
-      return put(oldest, edited(oldest.entry));
+      return put(first, edited(first.entry));
     case 'drop':
       return parts.filter((part) => part !== (records.find((one) => one !== action) ?? action));
     case 'truncate':
       return ended(parts.slice(0, parts.indexOf(action)));
     case 'reorder':
-      return exchanged(parts, oldest, records.find((one) => one !== oldest) ?? oldest);
+      return exchanged(parts, first, records.find((one) => one !== first) ?? first);
     case 'backdate': {
       const earlier = (claims: Claims) => ({
         ...claims,
@@ -105,7 +106,7 @@ function change(
         action.entry,
       );
     case 'fork':
-      return forked(parts, oldest);
+      return forked(parts, first);
     default:
       return how satisfies never;
   }

@@ -92,6 +92,22 @@ describe('an evidence file that somebody tampered with', () => {
     expect(codes(tampered(text, 'edit'))).toContain('RECORD_SIGNATURE_INVALID');
   });
 
+  it('is edited in its first cause, wherever the ledger entered that', () => {
+    const late = createEvidenceLedger(swarm);
+    const [read, finding, act] = made.entries;
+    for (const entry of [finding, read, act]) {
+      if (entry !== undefined) late.take({ ...entry, index: late.tree.size() });
+    }
+    late.witness({ by: witnessSigners });
+    const chainOf = (thumbprint: string) => made.ledger.chain(thumbprint);
+    const text = late.file({ action: made.act.id }, { chainOf });
+    expect(judge(text).overall).toBe('proven');
+    const verdict = tampered(text, 'edit');
+    expect(verdict.faults.map(({ code, id }) => [code, id])).toEqual([
+      ['RECORD_PAYLOAD_MISMATCH', made.read.id],
+    ]);
+  });
+
   it('is not tampered with when it holds no record', () => {
     const text = made.file({ action: made.act.id }, { entries: [] });
     expect(tamper(text, 'edit', privateKey)).toMatchObject({ code: 'EVIDENCE_MALFORMED' });
