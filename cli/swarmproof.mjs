@@ -79,7 +79,12 @@ function handOver(prepared) {
   // Explicitly: an aborted download may hold the process for minutes.
   if (prepared === undefined) process.exit(1);
   const file = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
-  const flags = ['--disable-sigusr1', '--disable-warning=ExperimentalWarning'];
+  // The last one bounds what lies about uncollected: evidence of any size is verified in little memory.
+  const flags = [
+    '--disable-sigusr1',
+    '--disable-warning=ExperimentalWarning',
+    '--max-semi-space-size=16',
+  ];
   const leash = ['--import', new URL('leash.mjs', import.meta.url).href];
   const args = [...flags, ...leash, file('main.ts'), ...asked];
   const child = spawn(prepared.node, args, {

@@ -5,7 +5,7 @@ import { UserError } from '../output.ts';
 
 /** What a command was given and cannot use, beside the four verdicts: like wrong usage. */
 export const EXIT_UNREADABLE = 2;
-const CHUNK = 262_144;
+const CHUNK = 65_536;
 const MAX_TRUST_BYTES = 4_194_304;
 
 const WHY: Readonly<Record<string, string>> = {

@@ -18,8 +18,6 @@ export interface Ahead {
   begin(parts: readonly EvidencePart[]): Promise<void>;
 }
 
-/** Verified and not judged yet, at most: two groups of parts are on their way. */
-const MAX_PROVEN = 4096;
 const MAX_KEYS = 16_384;
 
 /**
@@ -27,7 +25,9 @@ const MAX_KEYS = 16_384;
  * whatever reason, is verified where it is judged: this can only save time.
  */
 export function createAhead(): Ahead {
-  const proven = new Set<string>();
+  /** Of the parts begun with last, and of those before them: these are judged in the meantime. */
+  let proven = new Set<string>();
+  let before = new Set<string>();
   const keys = new Map<string, KeyObject>();
   const parsed = new WeakMap<RecordLeaf, Outcome<ParsedRecord, RecordCode>>();
   /** Batches on their way: one signature for many records. */
@@ -54,20 +54,21 @@ export function createAhead(): Ahead {
 
   async function prove(record: ParsedRecord, key: KeyObject): Promise<void> {
     const { jws, signingInput } = record.batch ?? record;
+    if (before.has(jws)) proven.add(jws);
     if (proven.has(jws) || open.has(jws)) return;
     open.add(jws);
     const good = await verifyEs256Aside(key, signingInput, record.signature).catch(() => false);
     open.delete(jws);
-    if (!good) return;
-    const oldest = proven.size >= MAX_PROVEN ? proven.values().next() : undefined;
-    if (oldest?.done === false) proven.delete(oldest.value);
-    proven.add(jws);
+    if (good) proven.add(jws);
   }
 
   return {
     read,
-    isProven: (jws) => proven.has(jws),
+    isProven: (jws) => proven.has(jws) || before.has(jws),
     async begin(parts) {
+      // What lives briefly is collected cheaply: held for longer, it is what memory grows by.
+      before = proven;
+      proven = new Set();
       const work: Promise<void>[] = [];
       for (const part of parts) {
         if (part.kind === 'chain') learn(part.chain);

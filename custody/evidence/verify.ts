@@ -32,7 +32,7 @@ export function verifyEvidence(bytes: Uint8Array, trust?: Trust): EvidenceVerdic
 }
 
 /** Parts whose signatures are verified on other threads while the next ones are read. */
-const GROUP = 256;
+const GROUP = 64;
 
 /**
  * As `verifyEvidence`, with no more in memory than a few hundred lines and what entries have in

@@ -10,7 +10,7 @@ if (!trust.ok) throw new Error(trust.detail);
 const before = process.memoryUsage().rss;
 const start = performance.now();
 const cpu = process.cpuUsage();
-const chunks = createReadStream(evidence, { highWaterMark: 262_144 });
+const chunks = createReadStream(evidence, { highWaterMark: 65_536 });
 const verdict = await verifyChunks(chunks, trust.value);
 const { user, system } = process.cpuUsage(cpu);
 const result = {

@@ -34,7 +34,7 @@ export async function benchEvidence(): Promise<BenchResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmproof-bench-'));
   const results: BenchResult[] = [];
   try {
-    for (const count of [10, 1000, 100_000]) {
+    for (const count of [10, 1000, 10_000, 100_000]) {
       const tree = createMerkleTree(createMemoryHashStore());
       const entries: ExportedEntry[] = [];
       for (let index = 0; index < count; index++) {
@@ -100,7 +100,9 @@ const CHILD = fileURLToPath(new URL('../verify-evidence.ts', import.meta.url));
 function timeVerification(path: string, trust: Trust, count: number) {
   const trustFile = `${path}.trust`;
   writeFileSync(trustFile, formatTrust(trust));
-  const args = ['--disable-warning=ExperimentalWarning', CHILD, path, trustFile];
+  // As `cli/swarmproof.mjs` starts the command.
+  const flags = ['--disable-warning=ExperimentalWarning', '--max-semi-space-size=16'];
+  const args = [...flags, CHILD, path, trustFile];
   const { stdout } = spawnSync(process.execPath, args, { encoding: 'utf8' });
   const result = JSON.parse(stdout);
   if (result.overall !== 'proven' || result.genuine !== count) {
