@@ -1,17 +1,19 @@
+import { type ChildProcess, fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
 import { connect } from '@nats-io/transport-node';
-import { createCertificateCache } from '#bus/certificates.ts';
-import { incoming, type NatsConnection, outgoing } from '#bus/client/nats.ts';
+import { type NatsConnection, outgoing } from '#bus/client/nats.ts';
 import { createSigning } from '#bus/client/signing.ts';
-import { createDirectory } from '#bus/directory.ts';
-import { createDoor } from '#bus/door.ts';
 import { deliverySubject } from '#bus/subjects.ts';
 import { encodeHeaders } from '#custody/headers.ts';
 import { createRecordSigner } from '#custody/record/sign.ts';
+import type { X509Source } from '#identity/svid.ts';
 import { clientTls } from '#identity/tls.ts';
 import { MEMBERS, randomOf, startSwarm, type TestSwarm } from '#test/support/swarm.ts';
+import { keyPem } from '#test/support/test-ca.ts';
 import { type BenchResult, median, row } from './measure.ts';
+import type { Report, Road, Setup, Task } from './receiver.ts';
 import { BATCH } from './records.ts';
 
 const STATIC = { user: 'bench', password: 'bench' };
@@ -20,14 +22,6 @@ const ROUNDS = 3;
 const PLAIN = 8192;
 const BATCHED = 4096;
 const SINGLE = 512;
-
-/** Where messages are published, and where they arrive. */
-interface Road {
-  readonly name: string;
-  readonly publish: string;
-  readonly arrive: string;
-  readonly reply: 'none' | 'broker';
-}
 
 const ROADS: readonly Road[] = [
   {
@@ -46,101 +40,130 @@ const ROADS: readonly Road[] = [
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
-/** Both ends are in this process, each with its own mTLS connection; the broker is a real one. */
-async function open(swarm: TestSwarm) {
-  const { source, url, brokerId } = swarm.connection(await swarm.source(MEMBERS.camera));
-  const dial = () =>
-    connect({
-      servers: url,
-      tls: clientTls(source, brokerId),
-      user: STATIC.user,
-      pass: STATIC.password,
-      noAsyncTraces: true,
-    });
-  return { source, from: await dial(), to: await dial() };
+interface Receiver {
+  /** Resolves when it is subscribed, with the arrival of the last. */
+  begin(task: Task): Promise<{ readonly arrived: Promise<void> }>;
+  stop(): Promise<void>;
+}
+
+/** Reports in their order; rejects when the receiver fails or ends. */
+function reportsOf(child: ChildProcess) {
+  const come: Report[] = [];
+  let wake = () => {};
+  let ended: string | undefined;
+  child.on('message', (report: Report) => {
+    come.push(report);
+    wake();
+  });
+  child.once('exit', (code, signal) => {
+    ended = `the receiver ended: ${signal ?? code}`;
+    wake();
+  });
+  return async function next(expected: Report): Promise<void> {
+    while (come.length === 0 && ended === undefined) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    const report = come.shift() ?? { failed: ended ?? 'nothing' };
+    if (report !== expected) throw new Error(`bench: ${JSON.stringify(report)}`);
+  };
+}
+
+async function startReceiver(swarm: TestSwarm): Promise<Receiver> {
+  const { source, url, brokerId } = swarm.connection(await swarm.source(MEMBERS.analyzer));
+  const { key, certificates, ...svid } = source.svid();
+  const setup: Setup = {
+    ...STATIC,
+    url,
+    brokerId,
+    root: Buffer.from(swarm.ca.bundle.authorities[0]?.raw ?? []).toString('base64'),
+    svid: {
+      ...svid,
+      key: keyPem(key),
+      certificates: certificates.map((der) => Buffer.from(der).toString('base64')),
+    },
+  };
+  const child = fork(fileURLToPath(new URL('receiver.ts', import.meta.url)), {
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const next = reportsOf(child);
+  child.send(setup);
+  await next('connected');
+  return {
+    async begin(task) {
+      child.send(task);
+      await next('ready');
+      return { arrived: next('arrived') };
+    },
+    async stop() {
+      child.disconnect();
+      await ended;
+    },
+  };
 }
 
 interface Ends {
+  readonly source: X509Source;
   readonly from: NatsConnection;
-  readonly to: NatsConnection;
+  readonly receiver: Receiver;
+}
+
+/** Sender and receiver are processes of their own, each with its mTLS connection to a real broker. */
+async function open(swarm: TestSwarm): Promise<Ends> {
+  const { source, url, brokerId } = swarm.connection(await swarm.source(MEMBERS.camera));
+  const from = await connect({
+    servers: url,
+    tls: clientTls(source, brokerId),
+    user: STATIC.user,
+    pass: STATIC.password,
+    noAsyncTraces: true,
+  });
+  return { source, from, receiver: await startReceiver(swarm) };
 }
 
 /** Messages per second from the first publication to the last arrival. */
 async function rate(
-  { from, to }: Ends,
-  road: Road,
-  total: number,
-  take: (message: Parameters<typeof incoming>[0]) => void,
+  { from, receiver }: Ends,
+  task: Task,
   sendTurn: (count: number) => void,
 ): Promise<number> {
-  let arrived = 0;
-  const all = Promise.withResolvers<void>();
-  const subscription = to.subscribe(road.arrive, {
-    callback: (_error, message) => {
-      try {
-        take(message);
-      } catch (error) {
-        all.reject(error);
-      }
-      arrived += 1;
-      if (arrived === total) all.resolve();
-    },
-  });
-  await to.flush();
+  const { arrived } = await receiver.begin(task);
   const began = performance.now();
-  for (let sent = 0; sent < total; sent += BATCH) {
+  for (let sent = 0; sent < task.total; sent += BATCH) {
     sendTurn(BATCH);
     await turn();
     if (sent % 1024 === 0) await from.flush();
   }
-  await all.promise;
-  const seconds = (performance.now() - began) / 1000;
-  subscription.unsubscribe();
-  await to.flush();
-  return total / seconds;
+  await arrived;
+  return (task.total * 1000) / (performance.now() - began);
 }
 
 function plain(ends: Ends, road: Road, payload: Uint8Array): Promise<number> {
-  const send = (count: number) => {
+  return rate(ends, { road, total: PLAIN, judged: false }, (count) => {
     for (let n = 0; n < count; n += 1) ends.from.publish(road.publish, payload);
-  };
-  return rate(ends, road, PLAIN, () => {}, send);
+  });
 }
 
 /** Signed as the bus client signs, judged by the door: every message must pass. */
-function signed(
-  ends: Awaited<ReturnType<typeof open>>,
-  road: Road,
-  payload: Uint8Array,
-  batches: boolean,
-): Promise<number> {
+function signed(ends: Ends, road: Road, payload: Uint8Array, batches: boolean): Promise<number> {
   const { source, from } = ends;
   const signer = createRecordSigner({ source, clock: Date.now, random: randomOf });
   const signing = createSigning({ signer, defer: setImmediate });
-  const channel = createDoor({
-    self: MEMBERS.analyzer,
-    directory: createDirectory(Object.values(MEMBERS)),
-    certificates: createCertificateCache({ bundles: () => source.bundles() }),
-    clock: Date.now,
-    startedAt: 0,
-  }).channel({ subject: road.publish, kinds: ['root'], reply: road.reply });
   const draft = { aud: [MEMBERS.analyzer.id], sbj: road.publish, knd: 'root' as const, payload };
   let chain = true;
   const publish = (record: ReturnType<typeof signer.sign>) => {
     from.publish(road.publish, payload, { headers: outgoing(encodeHeaders(record, { chain })) });
     chain = false;
   };
-  const send = (count: number) => {
+  const task = { road, total: batches ? BATCHED : SINGLE, judged: true };
+  return rate(ends, task, (count) => {
     for (let n = 0; n < count; n += 1) {
       if (batches) void signing.soon(draft, publish);
       else publish(signing.now(draft));
     }
-  };
-  const take = (message: Parameters<typeof incoming>[0]) => {
-    const verdict = channel.check(incoming(message));
-    if (!verdict.ok) throw new Error(`${verdict.code}: ${verdict.detail}`);
-  };
-  return rate(ends, road, batches ? BATCHED : SINGLE, take, send);
+  });
 }
 
 /** Signed messages beside plain ones in one run: through the broker alone, and through a stream. */
@@ -177,7 +200,7 @@ export async function benchEndToEnd(): Promise<BenchResult[]> {
       }
     }
     await ends.from.close();
-    await ends.to.close();
+    await ends.receiver.stop();
     return results;
   } finally {
     await swarm.stop();
