@@ -161,6 +161,57 @@ describe('membership of a node', () => {
     }
   });
 
+  describe('an issuer whose clock is wrong, so that no SVID of a node verifies', () => {
+    const saidOf = async (said: readonly string[], what: string): Promise<void> => {
+      while (!said.some((line) => line.includes(what))) {
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    const early = () => new Date(Date.now() - HOUR / 6);
+
+    test.each([['without a token'], ['with one that it used']])(
+      'is waited for by a node that begins, %s',
+      async (how) => {
+        await start();
+        const made = must(await bench.link.joinToken({ ttl: 600 }));
+        const said: string[] = [];
+        const options = optionsFor(bench, made, said);
+        (await memberOf(options)).close();
+        now = early;
+        const { token: _token, ...without } = options;
+        const waiting = openMembership(how === 'without a token' ? without : options);
+        await saidOf(said, 'NODE_UNVERIFIED');
+        now = () => new Date();
+        const again = must(await waiting);
+        open.push(again);
+        expect(again.id).toBe(made.agentId);
+        expect(said.filter((line) => line.includes('NODE_UNVERIFIED'))).toHaveLength(1);
+        expect(said.at(-1)).toBe('the issuer answers again');
+      },
+    );
+
+    test('is waited for by a node that runs, which keeps what it has', async () => {
+      await start();
+      const made = must(await bench.link.joinToken({ ttl: 600 }));
+      const said: string[] = [];
+      const member = await memberOf(optionsFor(bench, made, said));
+      const heard = Promise.withResolvers<void>();
+      member.onNews(() => heard.resolve());
+      await bench.link.addEntries([sensorEntry({ parent_id: made.agentId })]);
+      await heard.promise;
+      now = early;
+      // Where it waited already, this still comes, and it asks for what comes next.
+      const other = `spiffe://${TRUST_DOMAIN}/agent/sensor/north/cam-2`;
+      await bench.link.addEntries([sensorEntry({ parent_id: made.agentId, spiffe_id: other })]);
+      await saidOf(said, 'NODE_UNVERIFIED');
+      expect(member.entries()).not.toEqual([]);
+      now = () => new Date();
+      await saidOf(said, 'the issuer answers again');
+      expect(member.entries()).toHaveLength(2);
+      expect(must(await bench.link.listNodes()).nodes).toHaveLength(1);
+    });
+  });
+
   test('a wish to stop ends the waiting', async () => {
     await start();
     const made = must(await bench.link.joinToken({ ttl: 600 }));
