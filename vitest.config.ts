@@ -13,6 +13,7 @@ export default defineConfig(({ mode }) => ({
     // Far above what any test takes: they end what hangs, and say nothing about speed.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
     reporters: ['default', './test/reporter.ts'],
   },
 }));
