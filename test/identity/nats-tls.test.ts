@@ -74,7 +74,7 @@ afterAll(async () => {
 async function agent() {
   return pushedSource(svidFrom(await leafToday(root, AGENT), AGENT), root);
 }
-const settings = { reconnect: false, waitOnFirstConnect: false, timeout: 5_000 };
+const settings = { reconnect: false, waitOnFirstConnect: false, timeout: 30_000 };
 
 test('the NATS client takes the options as they are, and the broker proves its SPIFFE ID (XV-05)', async () => {
   const source = await agent();

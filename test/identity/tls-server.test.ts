@@ -59,6 +59,8 @@ async function serve(expected: ExpectedPeer, secureOptions?: number): Promise<Se
     expected,
     onRefused: ({ code }) => refusals.push(code),
   });
+  // Whatever time there is between two requests, it is not this that ends a connection.
+  server.keepAliveTimeout = 60_000;
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   closers.push(() => {
