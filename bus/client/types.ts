@@ -6,6 +6,7 @@ import type { X509Source } from '#identity/svid.ts';
 import type { Directory, Member } from '../directory.ts';
 import type { createDoor, DoorRefusal } from '../door.ts';
 import type { BusAlarm } from './alarms.ts';
+import type { AnteroomOptions } from './anteroom.ts';
 import type { ConsumeOptions, Consumer } from './consumer.ts';
 import type { Propagate } from './envelope.ts';
 import type { ProveInclusion } from './inclusion.ts';
@@ -40,7 +41,7 @@ export interface BusClientOptions {
    * Which certificates are stated as issued, and which as revoked. With it a message under one that
    * is not stated waits a while for the statement; without, neither is asked.
    */
-  readonly standing?: Pick<StandingBook, 'judge' | 'watch'>;
+  readonly standing?: Pick<StandingBook, 'judge' | 'watch'> & Pick<AnteroomOptions, 'patienceMs'>;
   /** Who may open a chain (`root`) or revoke; default: sensors open chains, nobody revokes. */
   readonly mayMake?: (sender: Member, kind: RecordKind) => boolean;
   /** The door that every message comes through; default: that of `bus/door.ts`. */

@@ -85,7 +85,7 @@ describe('batches over the broker', () => {
         service: 'llm',
         request: { method: 'POST', path: '/', contentType: 'text/plain', body: String(n) },
         recordKind: 'tool.call',
-        timeoutMs: 5000,
+        timeoutMs: 30_000,
       });
     const answers = await Promise.all(Array.from({ length: 20 }, (_, n) => ask(n)));
     const requests = answers.map((answer, n) => {
@@ -131,7 +131,11 @@ describe('batches over the broker', () => {
     );
     await camera.client.flush();
     expect(new Set(batchesOf(ids)).size).toBe(1);
-    expect(analyzer.refusals.map(({ code }) => code)).toEqual(['RECORD_PAYLOAD_MISMATCH']);
+    // Where its sender has not heard of that for three seconds, it repeats it behind its neighbours.
+    const codes = analyzer.refusals.map(({ code }) => code);
+    expect(codes.filter((code) => code !== 'RECORD_SEQUENCE_REGRESSED')).toEqual([
+      'RECORD_PAYLOAD_MISMATCH',
+    ]);
     // Rejected, it was signed again; nothing is lost by what was done to it.
     expect([...got].sort()).toEqual([0, 1, 2]);
     for (const { client } of [camera, analyzer]) await client.close();

@@ -15,7 +15,7 @@ let swarm: TestSwarm;
 let ledger: TestLedger;
 
 beforeAll(async () => {
-  swarm = await startSwarm({ delays: DELAYS });
+  swarm = await startSwarm({ delays: DELAYS, handshakeSeconds: 2 });
   await swarm.streams();
   ledger = await swarm.ledger();
 });

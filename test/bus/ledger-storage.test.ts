@@ -8,7 +8,7 @@ import { MEMBERS, startSwarm, type TestSwarm } from '#test/support/swarm.ts';
 let swarm: TestSwarm;
 let client: BusClient;
 beforeAll(async () => {
-  swarm = await startSwarm();
+  swarm = await startSwarm({ handshakeSeconds: 2 });
   await swarm.streams();
   client = (await swarm.client(MEMBERS.ledger)).client;
 });

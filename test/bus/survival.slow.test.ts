@@ -7,7 +7,7 @@ let ledger: TestLedger;
 
 // A swarm of its own for each: what a failed one leaves connected would consume for the next.
 beforeEach(async () => {
-  swarm = await startSwarm();
+  swarm = await startSwarm({ handshakeSeconds: 2 });
   await swarm.streams();
   ledger = await swarm.ledger();
 });
@@ -54,7 +54,7 @@ describe('delivery', () => {
           service: 'llm',
           request: { method: 'POST', path: '/echo', contentType: 'text/plain', body },
           recordKind: 'tool.call',
-          timeoutMs: 5000,
+          timeoutMs: 30_000,
         });
         if (answer.ok && answer.payload.body === body) answered += 1;
       }
@@ -84,7 +84,8 @@ describe('delivery', () => {
 
   test('messages flow on the new SVID after the old one has ended', async () => {
     const analyzer = await swarm.client(MEMBERS.analyzer);
-    const ending = await swarm.source(MEMBERS.camera2, { notAfter: new Date(Date.now() + 4000) });
+    // Long enough that a machine that stalls has it replaced in time.
+    const ending = await swarm.source(MEMBERS.camera2, { notAfter: new Date(Date.now() + 15_000) });
     const camera = await swarm.client(MEMBERS.camera2, { source: ending });
     const old = ending.svid();
     const got: string[] = [];

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNKey } from '#bus/gate/nkey.ts';
-import { renderServerConfig } from '#bus/server-config.ts';
+import { renderServerConfig, type ServerConfig } from '#bus/server-config.ts';
 import { natsServer } from '#test/tools.ts';
 import { keyPem, pemOf, type TestCa } from './test-ca.ts';
 
@@ -55,14 +55,25 @@ async function portOf(folder: string, child: ChildProcess, log: () => string): P
   return Promise.race([found, exited]);
 }
 
+/** The product's own configuration, but for the two limits on TLS and on the gate's answer. */
+const patient =
+  (seconds: number) =>
+  (config: ServerConfig): string => {
+    const lines = renderServerConfig(config).split('  timeout: 2\n');
+    if (lines.length !== 3) throw new Error('the limits on a handshake are written another way');
+    return lines.join(`  timeout: ${seconds}\n`);
+  };
+
 /** A real nats-server on a free loopback port with the product's own configuration. */
 export async function startBroker(options: {
   readonly ca: TestCa;
   /** CAs in `ca_file` beside the swarm's own: federated partners. */
   readonly federated?: readonly TestCa[];
   readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
+  /** How long a client may take to be let in, default 10 s: what is tried once must not be too late. */
+  readonly handshakeSeconds?: number;
 }): Promise<TestBroker> {
-  const { ca } = options;
+  const { ca, handshakeSeconds = 10 } = options;
   const dir = mkdtempSync(join(tmpdir(), 'swarmproof-nats-'));
   const brokerId = `spiffe://${ca.trustDomain}${BROKER_PATH}`;
   const svid = await ca.issue(brokerId, {
@@ -87,7 +98,7 @@ export async function startBroker(options: {
   const configure = (port: number) =>
     writeFileSync(
       file('nats.conf'),
-      renderServerConfig({
+      patient(handshakeSeconds)({
         serverName: 'test',
         port,
         portsFileDir: file('ports'),

@@ -135,6 +135,8 @@ export async function startSwarm(
     readonly standing?: GateOptions['standing'];
     /** From 0 to 1: where in the span of delays the gate, or a member, connects again. */
     readonly delays?: { readonly gate: () => number; readonly member: () => number };
+    /** Short where brokers or gates are killed: until then waits who comes before the gate is back. */
+    readonly handshakeSeconds?: number;
     /** In the place of the permissions that the members have. */
     readonly grants?: Pick<GateOptions, 'permissions' | 'malformed'>;
   } = {},
@@ -145,6 +147,7 @@ export async function startSwarm(
     ca,
     ...(options.federated === undefined ? {} : { federated: options.federated }),
     ...(options.staticUsers === undefined ? {} : { staticUsers: options.staticUsers }),
+    ...(options.handshakeSeconds && { handshakeSeconds: options.handshakeSeconds }),
   });
   const members = options.members ?? Object.values(MEMBERS);
   const directory = createDirectory(members);
