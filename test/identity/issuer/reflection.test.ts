@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -8,6 +9,7 @@ import {
 import { ServerReflectionRequestSchema as RequestAlpha } from '#identity/workload-api/generated/reflection_v1alpha_pb.ts';
 import { Bench, sensorEntry } from './harness.ts';
 import { call, encode, GRPC, openSession } from './raw-client.ts';
+import { goOn, pass, passUntil, standStill } from './time.ts';
 
 type Asked = NonNullable<MessageInitShape<typeof RequestV1>['messageRequest']>;
 
@@ -18,7 +20,10 @@ describe('server reflection, on the real socket', () => {
     await bench.start();
     await bench.link.setEntries([sensorEntry()]);
   });
-  afterEach(() => bench.stop());
+  afterEach(() => {
+    goOn();
+    return bench.stop();
+  });
 
   /** The two versions differ in their name alone, so one reads the other's bytes. */
   async function ask(version: 'v1' | 'v1alpha', ...questions: Asked[]) {
@@ -114,6 +119,7 @@ describe('server reflection, on the real socket', () => {
   test('who asks nothing for a while is told so, and one octet now and then is no question', async () => {
     await bench.stop();
     bench = new Bench();
+    standStill();
     await bench.start({ limits: { slowReaderMs: 400 } });
     const path = '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo';
     const opened = () => {
@@ -140,21 +146,18 @@ describe('server reflection, on the real socket', () => {
       create(RequestV1, { messageRequest: { case: 'listServices', value: '' } }),
     );
     const [silent, dripping, asking] = [opened(), opened(), opened()];
-    let at = 0;
-    const drops = setInterval(() => dripping.stream.write(question.subarray(at++, at)), 150);
-    let answers = 0;
-    asking.stream.on('data', () => {
-      answers += 1;
-      if (answers < 5) setTimeout(() => asking.stream.write(question), 150);
-      else asking.stream.end();
-    });
-    asking.stream.write(question);
-    expect(await silent.closed).toBe('4');
-    expect(await dripping.closed).toBe('4');
-    clearInterval(drops);
     // Each question has a time of its own: five of them outlast it together.
+    for (let at = 0; at < 5; at += 1) {
+      if (at > 0) pass(150);
+      if (!dripping.stream.destroyed) dripping.stream.write(question.subarray(at, at + 1));
+      const answered = once(asking.stream, 'data');
+      asking.stream.write(question);
+      await answered;
+    }
+    asking.stream.end();
     expect(await asking.closed).toBe('0');
-    expect(answers).toBe(5);
+    expect(await passUntil(silent.closed)).toBe('4');
+    expect(await passUntil(dripping.closed)).toBe('4');
     for (const { session } of [silent, dripping, asking]) session.destroy();
   });
 

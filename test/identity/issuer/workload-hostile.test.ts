@@ -7,6 +7,7 @@ import { JWTSVIDRequestSchema } from '#identity/workload-api/generated/workload_
 import { caseSeed, random } from '../../fuzz/random.ts';
 import { Bench, sensorEntry } from './harness.ts';
 import { call, encode, fetchOnce, frame, GRPC, openSession, readSvids } from './raw-client.ts';
+import { goOn, passUntil, standStill } from './time.ts';
 
 /** Decides every octet of noise here, and stands in what a failed test prints. */
 const SEED = 20_300_615;
@@ -22,7 +23,10 @@ describe('hostile callers of the socket', () => {
     await bench.link.setEntries([sensorEntry()]);
     await bench.attestSelf();
   });
-  afterEach(() => bench.stop());
+  afterEach(() => {
+    goOn();
+    return bench.stop();
+  });
 
   const served = async (): Promise<void> => {
     expect(await fetchOnce(bench.socketPath), `seed ${SEED}`).toEqual([SENSOR]);
@@ -165,7 +169,8 @@ describe('hostile callers of the socket', () => {
   test('who reads nothing keeps one message in memory, however much changes; then it is cut off', async () => {
     await bench.stop();
     bench = new Bench();
-    await bench.start({ limits: { slowReaderMs: 1500, pushGapMs: 0 } });
+    standStill();
+    await bench.start({ limits: { pushGapMs: 0 } });
     await bench.attestSelf();
     const many = (more: number) =>
       Array.from({ length: 100 }, (_one, n) =>
@@ -188,7 +193,7 @@ describe('hostile callers of the socket', () => {
     }
     // The reader of the same process had each of the eleven sets; the stuck one caused no more.
     expect(issued()).toBe(1100);
-    expect(await stream.status).toBe('reset');
+    expect(await passUntil(stream.status)).toBe('reset');
     reading.destroy();
     expect(await fetchOnce(bench.socketPath)).toHaveLength(100);
   });
@@ -196,7 +201,9 @@ describe('hostile callers of the socket', () => {
   test('who does not read the answer of a unary RPC is cut off, as who does not read a stream', async () => {
     await bench.stop();
     bench = new Bench();
-    await bench.start({ limits: { slowReaderMs: 300 } });
+    standStill();
+    await bench.start();
+    const issued = new Promise<void>((resolve) => bench.issuer.onIssued(resolve));
     await bench.link.setEntries([sensorEntry()]);
     await bench.attestSelf();
     const stuck = connectHttp2('http://localhost', {
@@ -207,7 +214,8 @@ describe('hostile callers of the socket', () => {
     const closed = once(stuck, 'close');
     const body = encode(JWTSVIDRequestSchema, create(JWTSVIDRequestSchema, { audience: ['bank'] }));
     const stream = call(stuck, 'FetchJWTSVID', HEADER, body);
-    expect(await stream.status).toBe('reset');
+    await issued;
+    expect(await passUntil(stream.status)).toBe('reset');
     await closed;
     expect(await status(body)).toBe(GRPC.ok);
     await served();

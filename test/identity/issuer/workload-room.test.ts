@@ -6,6 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { Bench, sensorEntry } from './harness.ts';
 import { call, fetchOnce, frame, GRPC, openSession } from './raw-client.ts';
+import { goOn, passUntil, standStill } from './time.ts';
 
 const SENSOR = sensorEntry().spiffe_id;
 const HEADER = { 'workload.spiffe.io': 'true' };
@@ -19,7 +20,10 @@ describe('what callers of the socket can take from others', () => {
   beforeEach(() => {
     bench = new Bench();
   });
-  afterEach(() => bench.stop());
+  afterEach(() => {
+    goOn();
+    return bench.stop();
+  });
 
   test('who holds connections without an identity does not crowd out who has one, or will', async () => {
     await bench.start({ limits: { connections: 8 } });
@@ -54,7 +58,8 @@ describe('what callers of the socket can take from others', () => {
   });
 
   test('hostile callers of every kind leave the memory of the issuer where it was', async () => {
-    await bench.start({ limits: { slowReaderMs: 1000, connectionsPerProcess: 2000 } });
+    standStill();
+    await bench.start({ limits: { connectionsPerProcess: 2000 } });
     await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 3600 })]);
     await bench.attestSelf();
     const opened = async () => {
@@ -81,7 +86,7 @@ describe('what callers of the socket can take from others', () => {
         session.destroy();
         expect(answer).toBe(GRPC.resourceExhausted);
       }
-      await Promise.all(cut);
+      await passUntil(Promise.all(cut));
       for (const socket of sockets) socket.destroy();
       await Promise.all(sockets.map((one) => one.closed || once(one, 'close')));
     };
@@ -97,6 +102,7 @@ describe('what callers of the socket can take from others', () => {
     expect(await fetchOnce(bench.socketPath)).toEqual([SENSOR]);
     // 2,000 connections, 1,600 answers that nobody read and messages that are too long; both ends of
     // each are in this process. It is 8 KiB for each connection.
-    expect(used() - before).toBeLessThan(16 * 1024 * 1024);
-  }, 60_000);
+    // What has closed is let go a little later.
+    await expect.poll(() => used() - before).toBeLessThan(16 * 1024 * 1024);
+  }, 180_000);
 });

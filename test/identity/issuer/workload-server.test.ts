@@ -8,6 +8,7 @@ import { openX509Source } from '#identity/workload-api/client.ts';
 import { verifyX509Svid } from '#identity/x509/verify.ts';
 import { Bench, sensorEntry, TRUST_DOMAIN } from './harness.ts';
 import { call, fetchOnce, GRPC, openSession, readBundles, readSvids } from './raw-client.ts';
+import { goOn, pass, passUntil, standStill } from './time.ts';
 
 const SENSOR = `spiffe://${TRUST_DOMAIN}/agent/sensor/north/cam-1`;
 const HEADER = { 'workload.spiffe.io': 'true' };
@@ -20,7 +21,19 @@ describe('Workload API server', () => {
     await bench.link.setEntries([sensorEntry()]);
     await bench.attestSelf();
   });
-  afterEach(() => bench.stop());
+  afterEach(() => {
+    goOn();
+    return bench.stop();
+  });
+
+  /** Another one, in which time stands. */
+  async function restart(options: Parameters<Bench['start']>[0]): Promise<void> {
+    await bench.stop();
+    bench = new Bench();
+    standStill();
+    await bench.start(options);
+    await bench.attestSelf();
+  }
 
   test('plain gRPC on a Unix socket, no TLS, no token: SVID, key and bundle come at once (E-01, E-03, E-09, A-01, A-02, A-05, A-08)', async () => {
     const session = openSession(bench.socketPath);
@@ -209,10 +222,8 @@ describe('Workload API server', () => {
   });
 
   test('a reader that stands still loses its connection, others are served', async () => {
-    await bench.stop();
-    bench = new Bench();
-    await bench.start({ limits: { slowReaderMs: 200 } });
-    await bench.attestSelf();
+    await restart({ limits: { slowReaderMs: 200 } });
+    const issued = new Promise<void>((resolve) => bench.issuer.onIssued(resolve));
     const many = Array.from({ length: 100 }, (_one, n) =>
       sensorEntry({ spiffe_id: `${SENSOR}-${n}` }),
     );
@@ -223,22 +234,20 @@ describe('Workload API server', () => {
     });
     stuck.on('error', () => {});
     const stream = call(stuck, 'FetchX509SVID');
-    expect(await stream.status).toBe('reset');
+    await issued;
+    expect(await passUntil(stream.status)).toBe('reset');
     expect(await fetchOnce(bench.socketPath)).toHaveLength(100);
   });
 
   test('a connection without a stream is closed, one with a stream is not', async () => {
-    await bench.stop();
-    bench = new Bench();
-    await bench.start({ limits: { idleMs: 100 } });
-    await bench.attestSelf();
+    await restart({ limits: { idleMs: 100, pushGapMs: 0 } });
     await bench.link.setEntries([sensorEntry()]);
     const busy = openSession(bench.socketPath);
     const stream = call(busy, 'FetchX509SVID');
     await stream.next();
     const idle = connect(bench.socketPath);
     idle.on('error', () => {}).resume();
-    await once(idle, 'close');
+    await passUntil(once(idle, 'close'));
     await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 40 })]);
     expect(readSvids(await stream.next())[0]?.id).toBe(SENSOR);
     busy.destroy();
@@ -269,13 +278,20 @@ describe('Workload API server', () => {
   });
 
   test('an SVID is renewed before it expires', async () => {
-    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 10 })]);
+    let now = new Date();
+    await restart({ clock: () => now });
+    // Shorter than the time after which a stream is looked at though nothing is due.
+    await bench.link.setEntries([sensorEntry({ x509_svid_ttl: 50 })]);
     const session = openSession(bench.socketPath);
     const stream = call(session, 'FetchX509SVID');
     const [first] = readSvids(await stream.next());
-    const [second] = readSvids(await stream.next());
+    const renewed = await passUntil(stream.next(), () => {
+      now = new Date(now.getTime() + 10);
+      pass(10);
+    });
+    const [second] = readSvids(renewed);
     expect(second?.serial).not.toBe(first?.serial);
-    expect(Date.now()).toBeLessThan(first?.notAfter.getTime() ?? 0);
+    expect(now.getTime()).toBeLessThan(first?.notAfter.getTime() ?? 0);
     session.destroy();
   });
 });
