@@ -5,6 +5,8 @@ import { createHub, json, type Service } from './hub.ts';
 import { codesOf, findingsOf, healthy, INCIDENT, of, runOnce } from './runs.ts';
 
 const silent: Service = () => new Promise(() => {});
+/** Short for one that is silent; model and vector service answer before any timer can fire. */
+const asking = (service: Service) => (service === silent ? { analyzerMs: 100 } : {});
 
 describe('bad services', () => {
   const broken: readonly (readonly [string, Service])[] = [
@@ -17,7 +19,7 @@ describe('bad services', () => {
   ];
 
   test.each(broken)('a model that %s: the finding goes out without a proposal', async (_, llm) => {
-    const run = await runOnce({ ...healthy, llm });
+    const run = await runOnce({ ...healthy, llm }, asking(llm));
     expect(findingsOf(run.hub)).toMatchObject([
       { runbook: 'slow-traffic', proposal: null, degraded: ['model'] },
     ]);
@@ -29,7 +31,7 @@ describe('bad services', () => {
   test.each(broken)(
     'a vector service that %s: the model is asked without runbooks',
     async (_, vector) => {
-      const run = await runOnce({ ...healthy, vector });
+      const run = await runOnce({ ...healthy, vector }, asking(vector));
       expect(findingsOf(run.hub)).toMatchObject([{ runbook: null, degraded: ['runbook'] }]);
       expect(codesOf(run)).toEqual(['RUNBOOK_UNAVAILABLE']);
     },
@@ -66,7 +68,7 @@ describe('bad services', () => {
       'ACT_REFUSED',
     ],
   ] as const)('a tool server that %s: said, and never ordered twice', async (_, mcp, code) => {
-    const run = await runOnce({ ...healthy, mcp: mcp as Service });
+    const run = await runOnce({ ...healthy, mcp }, mcp === silent ? { actionMs: 100 } : {});
     for (const finding of of(run.hub, 'finding')) await run.hub.repeat(finding);
     expect(of(run.hub, 'svc.mcp', 'act')).toHaveLength(1);
     expect(codesOf(run).filter((each) => each.startsWith('ACT'))).toEqual([code]);

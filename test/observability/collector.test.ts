@@ -15,8 +15,8 @@ import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type Collector, createCollector, type Sink } from '#observability/collector.ts';
 import { createFileSink } from '#observability/sinks/file.ts';
 import { createOtlpSink } from '#observability/sinks/otlp-http.ts';
-import { HOSTILE, httpCollector } from './collectors.ts';
-import { ANALYZER, recordId, SENSOR, wireSpan } from './spans.ts';
+import { counting, HOSTILE, httpCollector } from './collectors.ts';
+import { ANALYZER, exported, recordId, SENSOR, wireSpan } from './spans.ts';
 
 const place = mkdtempSync(join(tmpdir(), 'sp-traces-'));
 afterAll(() => rmSync(place, { recursive: true, force: true }));
@@ -35,32 +35,6 @@ function collecting(...sinks: readonly Sink[]): Collector {
 function give(collector: Collector, from: number, count: number): void {
   const spans = Array.from({ length: count }, (_, index) => wireSpan(from + index));
   collector.accept(source, { spans, dropped: 0 });
-}
-
-interface Exported {
-  readonly name: string;
-  readonly traceId: string;
-  readonly resource: Readonly<Record<string, unknown>>;
-}
-
-/** Spans of a file, read line by line as OTLP export requests. */
-function exported(path: string): Exported[] {
-  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
-  return lines.flatMap((line) =>
-    JSON.parse(line).resourceSpans.flatMap(
-      (one: {
-        resource: { attributes: { key: string; value: { stringValue: string } }[] };
-        scopeSpans: { spans: { name: string; traceId: string }[] }[];
-      }) => {
-        const resource = Object.fromEntries(
-          one.resource.attributes.map(({ key, value }) => [key, value.stringValue]),
-        );
-        return one.scopeSpans.flatMap(({ spans }) =>
-          spans.map(({ name, traceId }) => ({ name, traceId, resource })),
-        );
-      },
-    ),
-  );
 }
 
 test('spans are written as OTLP, one request a line, under the process that they came from', async () => {
@@ -109,7 +83,8 @@ test('what is no span is counted and nothing else', async () => {
 });
 
 test('a process that floods loses its own spans and nobody else’s', async () => {
-  const collector = collecting();
+  // All in one moment, however long that takes: a second would allow thousands more.
+  const collector = createCollector({ namespace: 'city', sinks: [], clock: () => 0 });
   for (let index = 0; index < 200; index += 1) give(collector, index * 256, 256);
   const other = { ...source, process: 'sensor-cam-1', spiffeId: SENSOR };
   const attributes = { 'spiffe.id': SENSOR };
@@ -226,14 +201,17 @@ describe('a collector elsewhere', () => {
     });
     onTestFinished(() => there.close());
     const path = newFile();
+    const { fetch, answers } = counting();
     const otlp = createOtlpSink({
       url: there.url,
       headers: { authorization: 'Bearer t' },
+      timeoutMs: 30_000,
       fetch,
       onTrouble: () => {},
     });
     const collector = collecting(createFileSink({ path, onTrouble: () => {} }), otlp);
     give(collector, 0, 600);
+    await expect.poll(answers).toBe(2);
     await collector.close();
     expect(seen[0]).toEqual(['POST', '/v1/traces', 'application/json', 'Bearer t']);
     expect(`${there.received.join('\n')}\n`).toBe(readFileSync(path, 'utf8'));
@@ -282,11 +260,13 @@ describe('a collector elsewhere', () => {
     );
     onTestFinished(() => there.close());
     const said: string[] = [];
-    const otlp = createOtlpSink({ url: there.url, fetch, onTrouble: (line) => said.push(line) });
+    const { fetch, answers } = counting();
+    const onTrouble = (line: string) => said.push(line);
+    const otlp = createOtlpSink({ url: there.url, timeoutMs: 30_000, fetch, onTrouble });
     const answered = async (): Promise<void> => {
-      const before = there.received.length;
+      const before = answers();
       await otlp.write(Buffer.from('{}'), 1);
-      await expect.poll(() => there.received.length).toBe(before + 1);
+      await expect.poll(answers).toBe(before + 1);
     };
     await answered();
     await expect.poll(() => otlp.lost()).toBe(1);

@@ -61,6 +61,17 @@ export async function tcpCollector(on: (socket: Socket) => void): Promise<TestCo
   };
 }
 
+/** `fetch`, and the number of its answers: a collector that closes waits a second for the last. */
+export function counting() {
+  let answers = 0;
+  const counted: typeof fetch = async (...request) => {
+    const answer = await fetch(...request);
+    answers += 1;
+    return answer;
+  };
+  return { fetch: counted, answers: () => answers };
+}
+
 /** A port on which nobody listens. */
 export async function deadCollector(): Promise<TestCollector> {
   const one = await tcpCollector(() => {});

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { WireSpan } from '#observability/wire.ts';
 
 export const ANALYZER = 'spiffe://city.example/agent/analyzer/north/analyzer-1';
@@ -26,4 +27,30 @@ export function wireSpan(index: number, more: Partial<WireSpan> = {}): WireSpan 
     },
     ...more,
   };
+}
+
+export interface Exported {
+  readonly name: string;
+  readonly traceId: string;
+  readonly resource: Readonly<Record<string, unknown>>;
+}
+
+/** Spans of a file, read line by line as OTLP export requests. */
+export function exported(path: string): Exported[] {
+  const lines = readFileSync(path, 'utf8').trimEnd().split('\n');
+  return lines.flatMap((line) =>
+    JSON.parse(line).resourceSpans.flatMap(
+      (one: {
+        resource: { attributes: { key: string; value: { stringValue: string } }[] };
+        scopeSpans: { spans: { name: string; traceId: string }[] }[];
+      }) => {
+        const resource = Object.fromEntries(
+          one.resource.attributes.map(({ key, value }) => [key, value.stringValue]),
+        );
+        return one.scopeSpans.flatMap(({ spans }) =>
+          spans.map(({ name, traceId }) => ({ name, traceId, resource })),
+        );
+      },
+    ),
+  );
 }

@@ -32,13 +32,23 @@ interface Seen {
 }
 
 /** A real model server on loopback that answers what a test tells it to. */
-async function upstream(answer: (seen: Seen, response: ServerResponse) => void, timeoutMs = 5_000) {
+async function upstream(
+  answer: (seen: Seen, response: ServerResponse) => void,
+  timeoutMs = 30_000,
+) {
   const seen: Seen[] = [];
   const server = createServer(async (request: IncomingMessage, response) => {
-    let text = '';
-    for await (const chunk of request) text += chunk;
     const { authorization } = request.headers;
-    const one = { url: request.url, authorization, body: JSON.parse(text) };
+    let body: Record<string, unknown>;
+    try {
+      let text = '';
+      for await (const chunk of request) text += chunk;
+      body = JSON.parse(text);
+    } catch {
+      // Whose time is up goes away, also in the middle of its question.
+      return;
+    }
+    const one = { url: request.url, authorization, body };
     seen.push(one);
     answer(one, response);
   });
