@@ -47,7 +47,8 @@ test('an issuer killed with -9 comes back with its authority, log and entries', 
   const socket = join(bench.folder, 'run', 'api.sock');
   const workload = bench.spawn();
   const one = await start();
-  await one.link.setEntries([sensorEntry()]);
+  // Long enough that nothing is renewed meanwhile: the log has two rows in the end.
+  await one.link.setEntries([sensorEntry({ x509_svid_ttl: 3600 })]);
   await one.link.attest(bench.claims(workload.pid));
   workload.connect(socket);
   expect((await workload.next()).svids?.[0]?.id).toBe(SENSOR);
