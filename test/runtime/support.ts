@@ -153,7 +153,7 @@ export async function createWitness(folder: string): Promise<Witness> {
   const gone: Promise<unknown>[] = [];
   const waiting: (() => void)[] = [];
   const server = createServer((socket: Socket) => {
-    gone.push(once(socket, 'close'));
+    gone.push(new Promise((resolve) => socket.once('close', resolve)));
     socket.on('error', () => {});
     socket.on('data', (data) => {
       pids.push(Number(data.toString()));

@@ -88,6 +88,9 @@ async function dialBroker(port: number): Promise<Socket> {
   return socket;
 }
 
+/** Not `once`: a broker that is killed may be told of by an error first. */
+const closed = (socket: Socket) => new Promise((resolve) => socket.once('close', resolve));
+
 describe.each(process.platform === 'linux' ? (['kernel', 'pipe'] as const) : (['pipe'] as const))(
   'a supervisor that is killed with -9 (%s)',
   (how) => {
@@ -95,7 +98,7 @@ describe.each(process.platform === 'linux' ? (['kernel', 'pipe'] as const) : (['
       const { child, port } = await start('a', how === 'pipe' ? { lifeline: 'pipe' } : {});
       await witness.present(WORKERS);
       const broker = await dialBroker(port);
-      const brokerGone = once(broker, 'close');
+      const brokerGone = closed(broker);
       child.kill('SIGKILL');
       await once(child, 'exit');
       await witness.absent();
@@ -114,7 +117,7 @@ describe.each(process.platform === 'linux' ? (['kernel', 'pipe'] as const) : (['
       async (order) => {
         const { child, port, event } = await start('a', more);
         const broker = await dialBroker(port);
-        const gone = once(broker, 'close');
+        const gone = closed(broker);
         child.send(order);
         await gone;
         await event('nats-server', 'ready');
@@ -126,7 +129,7 @@ describe.each(process.platform === 'linux' ? (['kernel', 'pipe'] as const) : (['
       const { child, port, path } = await start('a', more);
       await witness.present(WORKERS);
       const broker = await dialBroker(port);
-      const gone = once(broker, 'close');
+      const gone = closed(broker);
       const exited = once(child, 'exit');
       child.send('stop');
       expect(await exited).toEqual([0, null]);
@@ -153,7 +156,7 @@ test('two swarms run side by side, and the end of one leaves the other alone', a
   const b = await start('b');
   expect(a.port).not.toBe(b.port);
   await witness.present(2 * WORKERS);
-  const gone = once(await dialBroker(a.port), 'close');
+  const gone = closed(await dialBroker(a.port));
   a.child.kill('SIGKILL');
   await gone;
   (await dialBroker(b.port)).destroy();

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { step, useStage } from './stage.ts';
 
 const { attested, gone, worker, supervise, event, stateOf } = useStage();
@@ -74,7 +74,7 @@ describe('a swarm', () => {
       expect(ended).toMatchObject({ signal: 'SIGKILL', expected: false });
       expect(ended.detail).toContain('said over its channel');
       const honest = { state: 'ready', restarts: 0, report: { n: 1 } };
-      await vi.waitFor(() => expect(stateOf('honest')).toMatchObject(honest));
+      await expect.poll(() => stateOf('honest')).toMatchObject(honest);
     },
   );
 

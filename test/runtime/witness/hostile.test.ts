@@ -37,7 +37,9 @@ const post = (length: number | string, body = ''): string =>
 
 test('what is no HTTP, or too much of it, ends its own connection and nothing else', async () => {
   const { socketPath, honest, client, log } = await setUp({ requestMs: 300, idleMs: 600 });
-  await client.add(request(log, 0));
+  /** Its time is short, for the sake of those that never end: a machine that stalls uses it up. */
+  const served = async () => (await honest()).ok;
+  await expect.poll(async () => (await client.add(request(log, 0))) && served()).toBe(true);
   const garbage: readonly (string | Buffer)[] = [
     Buffer.from(Array.from({ length: 4096 }, (_, index) => (index * 7 + 13) % 256)),
     'GET /',
@@ -55,11 +57,11 @@ test('what is no HTTP, or too much of it, ends its own connection and nothing el
   ];
   await Promise.all(garbage.map((bytes) => say(socketPath, bytes)));
   const huge = post(MAX_REQUEST_BYTES + 1, 'a'.repeat(MAX_REQUEST_BYTES + 1));
-  expect(await say(socketPath, huge)).toMatch(/^HTTP\/1.1 400 /);
+  await expect.poll(() => say(socketPath, huge)).toMatch(/^HTTP\/1.1 400 /);
   expect(await say(socketPath, post(2 ** 40, 'a'.repeat(MAX_REQUEST_BYTES * 2)))).toMatch(
     /^(HTTP\/1.1 400 |$)/,
   );
-  expect(await honest()).toMatchObject({ ok: true });
+  await expect.poll(served).toBe(true);
 });
 
 test('whoever holds a thousand connections, silent or sending byte by byte, keeps nobody out', async () => {
@@ -85,10 +87,10 @@ test('whoever holds a thousand connections, silent or sending byte by byte, keep
 test('a client ends in time with a witness that is silent, slow, endless or a liar', async () => {
   const at = await place();
   const log = testLog(entries(3));
-  const answers: readonly [string, string][] = [
-    ['', 'WITNESS_UNREACHABLE'],
-    ['HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n', 'WITNESS_UNREACHABLE'],
-    [`HTTP/1.1 200 OK\r\n\r\n${'a'.repeat(100_000)}`, 'WITNESS_UNREACHABLE'],
+  const answers: readonly [string, string, timeoutMs?: number][] = [
+    ['', 'WITNESS_UNREACHABLE', 300],
+    ['HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n', 'WITNESS_UNREACHABLE', 300],
+    [`HTTP/1.1 200 OK\r\n\r\n${'a'.repeat(100_000)}`, 'WITNESS_UNREACHABLE', 300],
     ['garbage\r\n\r\n', 'WITNESS_UNREACHABLE'],
     ['HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n', 'WITNESS_UNREACHABLE'],
     [
@@ -99,14 +101,14 @@ test('a client ends in time with a witness that is silent, slow, endless or a li
     ['HTTP/1.1 403 No\r\nContent-Length: 16\r\n\r\nWITNESS_FORK: a\n', 'WITNESS_UNREACHABLE'],
     ['HTTP/1.1 422 No\r\nContent-Length: 16\r\n\r\nWITNESS_FORK: a\n', 'WITNESS_FORK'],
   ];
-  for (const [bytes, code] of answers) {
+  for (const [bytes, code, timeoutMs = 30_000] of answers) {
     const server = createServer((socket) => {
       socket.on('error', () => {});
       socket.write(bytes);
     });
     server.listen(at.socketPath);
     await once(server, 'listening');
-    const client = createWitnessClient({ name: 'w', socketPath: at.socketPath, timeoutMs: 300 });
+    const client = createWitnessClient({ name: 'w', socketPath: at.socketPath, timeoutMs });
     expect(await client.add(request(log, 0)), bytes.slice(0, 40)).toMatchObject({ code });
     server.close();
   }

@@ -20,7 +20,7 @@ test('a witness process tells its key, cosigns, raises a fork past the broker, a
   expect(await client.add(request(log, 0))).toMatchObject({ ok: true });
   const fork = { ...request(testLog(entries(5, '!')), 5), proof: [] };
   expect(await client.add(fork)).toMatchObject({ code: 'WITNESS_FORK' });
-  await running.stop(2000);
+  await running.stop(30_000);
   expect(said.filter(({ type }) => type === 'cosigned')).toMatchObject([{ size: 5 }]);
   const alarms = said.filter(({ type }) => type === 'alarm');
   expect(alarms).toMatchObject([{ code: 'WITNESS_FORK' }]);
@@ -38,5 +38,5 @@ test('a witness process with a damaged memory ends, and says why', async () => {
   await writeFile(path, good);
   const again = await start();
   expect(await bench.client.add(request(testLog(entries(5)), 5))).toMatchObject({ ok: true });
-  await again.stop(2000);
+  await again.stop(30_000);
 });

@@ -16,7 +16,7 @@ async function setUp() {
   const client = createWitnessClient({
     name: 'w',
     socketPath: at.socketPath,
-    timeoutMs: 5000,
+    timeoutMs: 30_000,
   });
   const post = (body: string | Buffer) =>
     ask(at.socketPath, { method: 'POST', path: '/add-checkpoint', body });

@@ -8,7 +8,7 @@ import { entries, KEY_NAME, type Place, places, request } from './support.ts';
 const place = places();
 
 const clientOf = ({ socketPath }: Place) =>
-  createWitnessClient({ name: 'w', socketPath, timeoutMs: 5000 });
+  createWitnessClient({ name: 'w', socketPath, timeoutMs: 30_000 });
 
 /** A witness that has cosigned five entries, ended. */
 async function begun() {
