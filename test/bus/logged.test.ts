@@ -56,6 +56,12 @@ const nextWaiting = () =>
 describe('the gate', () => {
   const attempt = (source: Awaited<ReturnType<TestSwarm['source']>>) =>
     openLink({ ...swarm.connection(source), firstConnectMs: 0 });
+  /**
+   * What is refused is told by the gate. Its client may not hear the broker's last word, where it
+   * comes together with the connection's end: then it is at its own end that it gives up.
+   */
+  const refused = (source: Awaited<ReturnType<TestSwarm['source']>>) =>
+    expect(attempt(source)).rejects.toThrow(/cannot connect/);
 
   test('lets an SVID in that is stated as issued', async () => {
     const source = await swarm.source(MEMBERS.camera);
@@ -66,7 +72,7 @@ describe('the gate', () => {
 
   test('refuses a thief of the authority’s key, who has a valid SVID of a member', async () => {
     const before = swarm.decisions.length;
-    await expect(attempt(await swarm.source(MEMBERS.camera))).rejects.toThrow(/authorization/i);
+    await refused(await swarm.source(MEMBERS.camera));
     expect(swarm.decisions.slice(before)).toMatchObject([{ code: 'GATE_SVID_NOT_LOGGED' }]);
   });
 
@@ -74,7 +80,7 @@ describe('the gate', () => {
     for (const member of [MEMBERS.ledger, MEMBERS.supervisor]) {
       const permissions = swarm.permissions.get(MEMBERS.ledger.id);
       if (permissions !== undefined) swarm.permissions.set(member.id, permissions);
-      await expect(attempt(await swarm.source(member))).rejects.toThrow(/authorization/i);
+      await refused(await swarm.source(member));
       expect(swarm.decisions.at(-1)).toMatchObject({ code: 'GATE_SVID_NOT_LOGGED' });
     }
   });
@@ -103,7 +109,7 @@ describe('the gate', () => {
         if (left === 0) resolve();
       };
     });
-    const refused = rogues.map((source) => expect(attempt(source)).rejects.toThrow());
+    const allRefused = Promise.all(rogues.map(refused));
     const honest = await swarm.source(MEMBERS.camera2);
     book.add([statementOf(honest.svid())]);
     await allWait;
@@ -112,7 +118,7 @@ describe('the gate', () => {
     const link = attempt(late);
     book.add([statementOf(late.svid())]);
     await (await link).close();
-    await Promise.all(refused);
+    await allRefused;
     // Each of the two honest ones had a single attempt.
     const decisions = swarm.decisions.slice(before);
     expect(decisions.filter(({ ok }) => ok)).toHaveLength(2);
@@ -122,14 +128,14 @@ describe('the gate', () => {
   test('does not take a statement for another identity', async () => {
     const source = await swarm.source(MEMBERS.camera);
     book.add([statementOf({ ...source.svid(), id: MEMBERS.camera2.id })]);
-    await expect(attempt(source)).rejects.toThrow(/authorization/i);
+    await refused(source);
     expect(swarm.decisions.at(-1)).toMatchObject({ code: 'GATE_SVID_NOT_LOGGED' });
   });
 
   test('refuses an SVID that is revoked, and lets the next of the same identity in', async () => {
     const [old, next] = [await swarm.source(MEMBERS.camera), await swarm.source(MEMBERS.camera)];
     book.add([statementOf(old.svid()), revocationOf(old.svid()), statementOf(next.svid())]);
-    await expect(attempt(old)).rejects.toThrow(/authorization/i);
+    await refused(old);
     expect(swarm.decisions.at(-1)).toMatchObject({ code: 'GATE_SVID_REVOKED' });
     await (await attempt(next)).close();
   });

@@ -70,10 +70,10 @@ export async function startBroker(options: {
   /** CAs in `ca_file` beside the swarm's own: federated partners. */
   readonly federated?: readonly TestCa[];
   readonly staticUsers?: readonly { readonly user: string; readonly password: string }[];
-  /** How long a client may take to be let in, default 10 s: what is tried once must not be too late. */
+  /** How long a client may take to be let in, default 30 s: what is tried once must not be too late. */
   readonly handshakeSeconds?: number;
 }): Promise<TestBroker> {
-  const { ca, handshakeSeconds = 10 } = options;
+  const { ca, handshakeSeconds = 30 } = options;
   const dir = mkdtempSync(join(tmpdir(), 'swarmproof-nats-'));
   const brokerId = `spiffe://${ca.trustDomain}${BROKER_PATH}`;
   const svid = await ca.issue(brokerId, {

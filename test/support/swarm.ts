@@ -113,6 +113,7 @@ export interface TestSwarm {
     brokerId: SpiffeId;
     random: () => number;
     clock: () => number;
+    connectMs: number;
   };
   /** The streams and consumers of the members, by the supervisor's connection. */
   streams(): Promise<void>;
@@ -171,6 +172,8 @@ export async function startSwarm(
     brokerId: spiffeId(broker.brokerId),
     random: Math.random,
     clock: Date.now,
+    // Where brokers are killed, who is met in a handshake shall notice as soon as in the product.
+    connectMs: options.handshakeSeconds === undefined ? 15_000 : 10_000,
   });
   let gate: Gate | undefined;
   const start = async () => {
