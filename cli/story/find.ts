@@ -14,7 +14,8 @@ const ID = /^[A-Za-z0-9_-]{1,43}$/;
 
 /** The one record whose id starts so. @throws UserError when there is none, or more than one. */
 export async function findRecord(client: SwarmClient, prefix: string): Promise<RecordId> {
-  if (prefix.startsWith('--')) throw new UserError(`unknown option '${inert(prefix, 60)}'`);
+  const unknown = new UserError(`unknown option '${inert(prefix, 60)}'`);
+  if (!ID.test(prefix) && prefix.startsWith('--')) throw unknown;
   if (!ID.test(prefix)) {
     throw new UserError(`'${inert(prefix, 60)}' is no record id: base64url, at most 43 characters`);
   }
@@ -25,6 +26,8 @@ export async function findRecord(client: SwarmClient, prefix: string): Promise<R
   }
   const ids = await client.find(prefix);
   const [only] = ids;
+  // One id in some thousands begins with two dashes: what is none of them is a mistyped option.
+  if (only === undefined && prefix.startsWith('--')) throw unknown;
   if (only === undefined) {
     throw new UserError(`no record starts with ${prefix}; see 'swarmproof custody list'`);
   }
