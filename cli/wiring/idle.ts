@@ -14,6 +14,11 @@ function unconfirmedIn(report: Report): number {
   return numberOr0(Object(report?.ledger).unconfirmed);
 }
 
+/** How many questions and orders of an agent have no answer yet, by its own report. */
+function openIn(report: Report): number {
+  return numberOr0(Object(report?.role).open);
+}
+
 /** How many entries the ledger says that it has; other processes say nothing of the kind. */
 function entriesIn(report: Report): number {
   return numberOr0(report?.entries);
@@ -27,9 +32,10 @@ function isOfTheLedgerAlone({ knd, sbj }: RecordClaims): boolean {
 }
 
 /**
- * Resolves when every source has ended, its readings are acknowledged, all that any process sent
- * is in the ledger, and the view of it has all of it and for a while grows only by what the ledger
- * itself causes: what the readings led to is done. Who is behind is quiet too: quiet says nothing.
+ * Resolves when every source has ended, its readings are acknowledged, no agent waits for an answer,
+ * all that any process sent is in the ledger, and the view of it has all of it and for a while grows
+ * only by what the ledger itself causes: what the readings led to is done. Who is behind is quiet
+ * too: quiet says nothing.
  */
 export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void> {
   const sensors = new Set(
@@ -50,6 +56,8 @@ export function whenIdle({ status, ledger, swarm }: RunningSwarm): Promise<void>
       const sources = processes.filter(({ name }) => sensors.has(name));
       if (!sources.every(({ report }) => report?.phase === 'done')) return;
       if (processes.some(({ report }) => unconfirmedIn(report) > 0)) return;
+      // A model may think for longer than anything else is quiet.
+      if (processes.some(({ report }) => openIn(report) > 0)) return;
       if (processes.some(({ report }) => entriesIn(report) > ledger.size())) return;
       if (performance.now() - grownAt < QUIET_MS) return;
       clearInterval(timer);
