@@ -101,7 +101,8 @@ describe('the verdict on an ancestry', () => {
 
   it('is forged where a certificate seen before had ended when the record was issued', async () => {
     const clock = testClock(swarm.clock());
-    const svid = await swarm.ca.issue(IDS.sensor, { notAfter: new Date(clock() + 2000) });
+    const [notBefore, notAfter] = [new Date(clock() - 10_000), new Date(clock() + 2000)];
+    const svid = await swarm.ca.issue(IDS.sensor, { notBefore, notAfter });
     const { sign } = createRecordSigner({ source: () => svid, clock, random: randomBytes });
     clock.advance(60_000);
     const late = sign(reading('x'));

@@ -80,7 +80,7 @@ export async function createCustodyRun() {
         const client = createWitnessClient({
           name,
           socketPath: run.witnessSocket(name),
-          timeoutMs: 5000,
+          timeoutMs: 60_000,
         });
         const proofOf = (oldSize: number) => ({
           oldSize,

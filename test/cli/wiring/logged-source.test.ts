@@ -19,13 +19,14 @@ async function setUp() {
   const book = createStandingBook({ attesters: [attester.verifier], clock });
   const first = await ca.issue(ID, { notAfter: new Date(time.now + 20_000) });
   const source = testSource(first, bundleSet(ca));
+  const open = () => openLoggedSource(source, book, clock);
   const state = ({ id, thumbprint, serial, notBefore, notAfter }: X509Svid) => {
     const [nbf, exp] = [notBefore, notAfter].map((date) => Math.floor(date.getTime() / 1000));
     const life = { nbf: nbf ?? 0, exp: exp ?? 0 };
     const claims = { kind: 'issuance', id, thumbprint, serial, ...life, selectors: [] } as const;
     book.add([signStatement(claims, [attester])]);
   };
-  return { time, book, first, source, state, open: () => openLoggedSource(source, book, clock) };
+  return { time, clock, book, first, source, state, open };
 }
 
 describe('a source whose SVID is used when it is stated as issued', () => {
@@ -80,14 +81,14 @@ describe('a source whose SVID is used when it is stated as issued', () => {
   });
 
   test('has no identity when it was taken away', async () => {
-    const { first, source, state, book } = await setUp();
+    const { first, source, state, book, clock } = await setUp();
     state(first);
     let taken = false;
     const svid = () => {
       if (taken) throw new Error('no X.509-SVID');
       return first;
     };
-    const held = await openLoggedSource({ ...source, svid }, book, Date.now);
+    const held = await openLoggedSource({ ...source, svid }, book, clock);
     expect(held.svid()).toBe(first);
     taken = true;
     expect(() => held.svid()).toThrow('no X.509-SVID');

@@ -74,8 +74,9 @@ describe('the ledger accepts', () => {
 
   it('a record whose SVID has ended since it was issued', async () => {
     const clock = swarm.clock;
-    const end = new Date(Math.floor(clock() / 1000) * 1000 + 1000);
-    const svid = await swarm.ca.issue(IDS.sensor, { notAfter: end });
+    const notBefore = new Date(clock() - 10_000);
+    const notAfter = new Date(Math.floor(clock() / 1000) * 1000 + 1000);
+    const svid = await swarm.ca.issue(IDS.sensor, { notBefore, notAfter });
     let iat = clock();
     const signer = createRecordSigner({
       source: () => svid,
