@@ -106,14 +106,9 @@ describe('custody export', () => {
   });
 
   test('what no witness has seen yet is written, and said to be unverifiable', async () => {
-    const { code, out, err } = await custody(
-      'export',
-      unseen.id,
-      '-o',
-      at('early.json'),
-      '--wait',
-      '0',
-    );
+    // An id stands after two dashes: it may begin with -o.
+    const how = ['-o', at('early.json'), '--wait', '0'];
+    const { code, out, err } = await custody('export', ...how, '--', unseen.id);
     expect(code).toBe(3);
     expect(out).toContain('with 4 records');
     expect(lines(err)).toEqual([
@@ -126,7 +121,8 @@ describe('custody export', () => {
 
   test('ended in the middle, leaves nothing behind', async () => {
     const late = await city.reading();
-    const exporting = start(place.path, ['custody', 'export', late.id, '-o', at('ended.json')]);
+    const to = ['-o', at('ended.json'), '--', late.id];
+    const exporting = start(place.path, ['custody', 'export', ...to]);
     const hidden = () => readdirSync(work.path).filter((name) => name.includes('ended.json'));
     await vi.waitUntil(() => hidden().length > 0, { timeout: 30_000 });
     exporting.kill('SIGINT');
@@ -136,16 +132,16 @@ describe('custody export', () => {
 
   test('waits for the witnesses of the action', async () => {
     const late = await city.reading();
-    const exporting = custody('export', late.id, '-o', at('late.json'));
+    const exporting = custody('export', '-o', at('late.json'), '--', late.id);
     setTimeout(() => city.witness(), 1500);
     expect((await exporting).code).toBe(0);
     expect((await custody('verify', at('late.json'), '--trust', at('trust.json'))).code).toBe(0);
   });
 
   test('--withhold leaves out what records said, and proves them all the same', async () => {
-    expect((await custody('export', done.id, '--withhold', '-o', at('withheld.json'))).code).toBe(
-      0,
-    );
+    expect(
+      (await custody('export', '--withhold', '-o', at('withheld.json'), '--', done.id)).code,
+    ).toBe(0);
     expect(readFileSync(at('withheld.json'), 'utf8')).not.toMatch(/"payload"|"salt"/);
     const { code, out } = await custody('verify', at('withheld.json'), '--trust', at('trust.json'));
     expect(code).toBe(0);

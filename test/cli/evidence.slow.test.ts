@@ -44,7 +44,7 @@ beforeAll(async () => {
   await must('trust', '-o', at('trust.json'));
   // The first message of a sensor: the smallest file that there can be.
   const listed = JSON.parse(await must('list', '--json', '--limit', '200', '--kind', 'root'));
-  await must('export', listed[0].id, '-o', at('small.json'));
+  await must('export', '-o', at('small.json'), '--', listed[0].id);
   await must('export', '--all', '-o', at('all.jsonl'));
   // What is judged must be older than this; the swarm has run for longer.
   audited = await custody('audit', '--settle', '10', '--full');

@@ -65,7 +65,7 @@ async function writeCertificate(): Promise<Uint8Array> {
 }
 
 /** A swarm's side: keys of its own, and the broker that somebody else is to run. */
-function swarm(onLine: (line: string) => void = () => {}, patienceMs = 20_000) {
+function swarm(onLine: (line: string) => void = () => {}, patienceMs = 60_000) {
   const nkey = (kind: 'user' | 'account') => createNKey(kind, (length) => randomBytes(length));
   const [issuer, gate, operator, system] = [
     nkey('account'),
@@ -172,11 +172,8 @@ describe('a broker that somebody else runs', () => {
     const pid = pidOfBroker();
     const second = await writeCertificate();
     life.reload?.();
-    const until = performance.now() + 10_000;
-    let raw: Buffer | undefined;
     // The broker tells no one that it has read its files; what it shows is what counts.
-    while (!raw?.equals(second) && performance.now() < until) raw = (await shown())?.raw;
-    expect(raw).toEqual(Buffer.from(second));
+    await expect.poll(async () => (await shown())?.raw).toEqual(Buffer.from(second));
     expect(pidOfBroker()).toBe(pid);
   });
 
@@ -225,7 +222,7 @@ describe('what listens on the port of the broker and is none of this swarm', () 
     ['greets as no broker does', '220 mail.example ESMTP\r\n'],
     ['says nothing', ''],
     ['is a broker without TLS', 'INFO {"server_id":"X","version":"2.14.5","max_payload":1024}\r\n'],
-  ])('is refused with one clear line when it %s', { timeout: 30_000 }, async (_what, greeting) => {
+  ])('is refused with one clear line when it %s', { timeout: 120_000 }, async (_what, greeting) => {
     const stranger = createServer((socket) => {
       socket.on('error', () => {});
       socket.write(greeting);

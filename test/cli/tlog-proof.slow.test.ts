@@ -31,7 +31,7 @@ const exported = (...args: readonly string[]) =>
 
 test('custody export --format tlog-proof writes that the ledger has a record, for other tools', async () => {
   const file = join(work.path, 'done.tlog-proof');
-  const { code, out, err } = await exported(done.id, '-o', file);
+  const { code, out, err } = await exported('-o', file, '--', done.id);
   expect([code, err]).toEqual([0, '']);
   expect(out).toContain(`${done.id.slice(0, 8)} is in the ledger`);
   const proof = readFileSync(file, 'utf8');
@@ -44,7 +44,7 @@ test('custody export --format tlog-proof writes that the ledger has a record, fo
 test('nothing is written of what is not witnessed, and --all is no record', async () => {
   const late = await city.reading();
   const file = join(work.path, 'late');
-  const early = await exported(late.id, '-o', file, '--wait', '0');
+  const early = await exported('-o', file, '--wait', '0', '--', late.id);
   expect([early.code, early.out]).toEqual([1, '']);
   expect(early.err).toMatch(/is not witnessed yet/);
   expect(() => readFileSync(file)).toThrow(/ENOENT/);

@@ -62,7 +62,7 @@ describe('the alarms of a running swarm', () => {
     await until('all is over', () => current().length === 0);
     expect(told.map(({ code }) => code)).not.toContain('WITNESS_SILENT');
     expect(told.map(({ code }) => code)).not.toContain('RSQ_GAP');
-  }, 180_000);
+  }, 600_000);
 
   test('a receiver that says nothing, told by its sender', async () => {
     const about = 'analyzer-analyzer-1';
@@ -70,7 +70,7 @@ describe('the alarms of a running swarm', () => {
       await until('no acknowledgements', isSo('ACK_MISSING', about, 'sensor-cam-1'));
     });
     await until('all is over', () => current().length === 0);
-  }, 120_000);
+  }, 600_000);
 
   test('one witness that says nothing; the log goes on without it', async () => {
     await whileStopped('witness-2', async () => {
@@ -78,7 +78,7 @@ describe('the alarms of a running swarm', () => {
       expect(isSo('CHECKPOINT_STALE', 'ledger', 'supervisor')()).toBe(false);
     });
     await until('all is over', () => current().length === 0);
-  }, 120_000);
+  }, 600_000);
 
   test('a broker that says nothing: everybody tells, past it', async () => {
     await whileStopped('nats', async () => {
@@ -88,6 +88,6 @@ describe('the alarms of a running swarm', () => {
         isSo('ACK_MISSING', 'analyzer-analyzer-1', 'sensor-cam-1'),
       );
     });
-    await until('all is over', () => current().length === 0, 60_000);
-  }, 120_000);
+    await until('all is over', () => current().length === 0);
+  }, 600_000);
 });

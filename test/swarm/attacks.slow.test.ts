@@ -36,7 +36,7 @@ beforeAll(async () => {
   });
   const source = { kind: 'simulated', rows: 60 };
   const file = swarmFile(place.path, [
-    { role: 'sensor', name: 'cam-1', source },
+    { role: 'sensor', name: 'cam-1', source: { ...source, rows: 100_000, intervalMs: 100 } },
     { role: 'sensor', name: 'implant-1', source },
     { ...ANALYZER },
     { ...ANALYZER, name: 'implant-2' },
@@ -63,9 +63,14 @@ function draft(more: Partial<RecordDraft> = {}): RecordDraft {
   return { aud: [ROLE], sbj: OWN, knd: 'root', payload, ...more };
 }
 
-/** The next refusal of that code in the ledger, made by a door or by the ledger itself. */
-async function refusal(code: string, since: number): Promise<RefusalPayload> {
-  const found = () => running.ledger.refusals(since).find((one) => one.refusal.code === code);
+/**
+ * The next refusal of that code in the ledger, made by a door or by the ledger itself; of that record,
+ * if one is given: two analyzers have doors, and one may tell of an earlier test's message late.
+ */
+async function refusal(code: string, since: number, record?: string): Promise<RefusalPayload> {
+  const fits = (one: RefusalPayload) =>
+    code.split(' or ').includes(one.code) && (record === undefined || one.record === record);
+  const found = () => running.ledger.refusals(since).find((one) => fits(one.refusal));
   await running.ledger.entry(() => found() !== undefined, since);
   return found()?.refusal ?? expect.fail(`no refusal ${code}`);
 }
@@ -157,12 +162,8 @@ describe('what a door refuses, and records with both names', () => {
     const { record, payload } = await captured(running, 'north.reading.sensor-cam-1');
     const since = running.ledger.size();
     publish(sensorNats, record, payload, OWN);
-    const codes = ['RECORD_SUBJECT_MISMATCH', 'DOOR_SIGNER_NOT_PRESENTER'];
-    // Refusals of what an earlier test sent may still come in.
-    const ofThis = () =>
-      running.ledger.refusals(since).find((one) => codes.includes(one.refusal.code));
-    await running.ledger.entry(() => ofThis() !== undefined, since);
-    expect(ofThis()?.refusal).toMatchObject({
+    const codes = 'RECORD_SUBJECT_MISMATCH or DOOR_SIGNER_NOT_PRESENTER';
+    expect(await refusal(codes, since, record.id)).toMatchObject({
       presented_by: 'sensor-implant-1',
       signed_by: VICTIM,
     });
@@ -200,7 +201,7 @@ describe('what a door refuses, and records with both names', () => {
       record,
       Buffer.from(Buffer.from(own.payload).toString().replace('60', '99')),
     );
-    expect(await refusal('RECORD_PAYLOAD_MISMATCH', since)).toMatchObject({
+    expect(await refusal('RECORD_PAYLOAD_MISMATCH', since, record.id)).toMatchObject({
       presented_by: 'sensor-implant-1',
       signed_by: sensor.self.id,
     });
@@ -210,14 +211,16 @@ describe('what a door refuses, and records with both names', () => {
   test('a record for another audience, or for another subject', async () => {
     const since = running.ledger.size();
     const elsewhere = draft({ aud: ['spiffe://city.example/agent/action/north/action-1'] });
-    publish(sensorNats, bus.sign(elsewhere), elsewhere.payload);
-    expect(await refusal('RECORD_AUDIENCE_MISMATCH', since)).toMatchObject({
+    const misled = bus.sign(elsewhere);
+    publish(sensorNats, misled, elsewhere.payload);
+    expect(await refusal('RECORD_AUDIENCE_MISMATCH', since, misled.id)).toMatchObject({
       presented_by: 'sensor-implant-1',
       signed_by: sensor.self.id,
     });
     const other = draft({ sbj: 'north.reading.sensor-cam-1' });
-    publish(sensorNats, bus.sign(other), other.payload, OWN);
-    expect(await refusal('RECORD_SUBJECT_MISMATCH', since)).toMatchObject({
+    const moved = bus.sign(other);
+    publish(sensorNats, moved, other.payload, OWN);
+    expect(await refusal('RECORD_SUBJECT_MISMATCH', since, moved.id)).toMatchObject({
       presented_by: 'sensor-implant-1',
       signed_by: sensor.self.id,
     });

@@ -50,7 +50,14 @@ export interface AgentSpec {
 
 /** Notices an incident after few readings, and the next one soon after it. */
 const QUICK = { window: 32, warmup: 16, refractory: 2 };
-export const ANALYZER: AgentSpec = { role: 'analyzer', name: 'analyzer-1', detector: QUICK };
+/** What it asks for once may take its time: an answer that is too late leads to no order. */
+const PATIENT_MS = 30_000;
+export const ANALYZER: AgentSpec = {
+  role: 'analyzer',
+  name: 'analyzer-1',
+  detector: QUICK,
+  timeoutMs: PATIENT_MS,
+};
 export const ACTION: AgentSpec = { role: 'action', name: 'action-1' };
 
 /** A swarm file like the project's own, with these agents. Written as JSON, which is YAML too. */

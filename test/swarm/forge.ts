@@ -32,12 +32,15 @@ export function publish(
   });
 }
 
-/** A genuine message on that subject, whole as an eavesdropper would have it. */
+/**
+ * The next genuine message on that subject, whole as an eavesdropper would have it: an old one is
+ * refused for its age before anything else.
+ */
 export async function captured(
   { ledger }: RunningSwarm,
   subject: string,
 ): Promise<{ readonly record: SignedRecord; readonly payload: Uint8Array }> {
-  const entry = await ledger.entry((one) => isMessage(one, subject));
+  const entry = await ledger.entry((one) => isMessage(one, subject), ledger.size());
   if (entry.type !== 'record') throw new Error('no record');
   const { id, jws, claims, thumbprint } = entry.record;
   const chain = ledger.chain(thumbprint) ?? [];

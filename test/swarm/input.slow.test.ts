@@ -84,7 +84,7 @@ function unharmed(): void {
   expect(processes.filter(({ restarts, state }) => restarts > 0 || state !== 'ready')).toEqual([]);
 }
 
-describe('a hostile input file', { timeout: 60_000 }, () => {
+describe('a hostile input file', { timeout: 240_000 }, () => {
   test('each of its rows is accounted for once: as a value, or as the report why it has none', async () => {
     await whenIdle(running);
     const entries = entriesOf(running);
@@ -118,7 +118,7 @@ describe('a hostile input file', { timeout: 60_000 }, () => {
   });
 });
 
-describe('a genuine sensor that says what no sensor says', { timeout: 60_000 }, () => {
+describe('a genuine sensor that says what no sensor says', { timeout: 240_000 }, () => {
   const SUBJECT = 'north.reading.sensor-implant-1';
   const AUDIENCE = ['spiffe://city.example/agent/analyzer/north/*'];
 

@@ -7,7 +7,7 @@ import { accountOf, entriesOf } from './account.ts';
 import { ACTION, ANALYZER, folder, killAndRecover, start, swarmFile } from './city.ts';
 
 /** Messages go on while certificates end, and the ledger with them. */
-const ROWS = 400;
+const ROWS = 800;
 const KILLS = 3;
 
 const place = folder();
@@ -17,7 +17,7 @@ let running: RunningSwarm;
 beforeAll(async () => {
   const source = { kind: 'simulated', rows: ROWS, intervalMs: 50 };
   const agents = [{ role: 'sensor', name: 'cam-1', source }, ANALYZER, ACTION];
-  const file = swarmFile(place.path, agents, { svidTtl: '10s' });
+  const file = swarmFile(place.path, agents, { svidTtl: '20s' });
   running = await start({ file, runPath: join(place.path, 'run') });
   running.onIssued((one) => issued.push(one));
 }, 120_000);
@@ -43,7 +43,7 @@ function statedSerials(): Set<string> {
   return new Set(serials);
 }
 
-describe('a ledger that is killed while SVIDs are renewed', { timeout: 180_000 }, () => {
+describe('a ledger that is killed while SVIDs are renewed', { timeout: 400_000 }, () => {
   test('has every issuance entered when it is back, and nobody loses their place', async () => {
     for (let kill = 0; kill < KILLS; kill += 1) {
       // Issued, and not entered yet: the ledger dies with the statement, or before it came.

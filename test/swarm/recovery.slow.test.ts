@@ -105,7 +105,7 @@ const KINDS: readonly (readonly string[])[] = [
   ['service-city-works'],
 ];
 
-describe('kill -9 of one process kind while readings flow', { timeout: 90_000 }, () => {
+describe('kill -9 of one process kind while readings flow', { timeout: 300_000 }, () => {
   test.each(KINDS.map((names) => [names.join(' and '), names] as const))(
     '%s: it comes back, and an incident after it is found and acted upon',
     async (title, names) => {

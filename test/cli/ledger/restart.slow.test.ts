@@ -104,7 +104,7 @@ async function refusedStart(): Promise<string> {
 
 async function witnessedUpTo(size: number): Promise<void> {
   const head = () => Number(reader.view.checkpoints().at(-1)?.split('\n')[1] ?? 0);
-  await expect.poll(head, { timeout: 20_000 }).toBeGreaterThanOrEqual(size);
+  await expect.poll(head).toBeGreaterThanOrEqual(size);
 }
 
 test('a ledger process proves what it holds by a tree that witnesses saw', async () => {
@@ -124,7 +124,7 @@ test('another life of it goes on with the same log', async () => {
   expect(await proven(again)).toMatchObject({ ok: true });
   await ledger.stop(3000);
   await copyStore('newest');
-  await expect.poll(() => reader.view.counts().records.root, { timeout: 20_000 }).toBe(5);
+  await expect.poll(() => reader.view.counts().records.root).toBe(5);
   expect(reader.faults).toEqual([]);
 });
 
@@ -136,7 +136,7 @@ test('entries and heads put back to an earlier state are refused: witnesses reme
   const alarms = bench.said.filter(({ type }) => type === 'alarm');
   expect(alarms).toMatchObject([{ code: 'LEDGER_REWRITTEN' }]);
   await expect
-    .poll(() => reader.faults.at(-1), { timeout: 20_000 })
+    .poll(() => reader.faults.at(-1))
     .toMatch(/^storage holds \d+ entries, and held \d+ before/);
 });
 
@@ -157,7 +157,7 @@ test('another entry in the place of one is refused, and no witness has cosigned 
   expect(now).toEqual(cosigned);
   // Without a restart of the broker: the reader looks again by itself.
   await expect
-    .poll(() => reader.faults.at(-1), { timeout: 20_000 })
+    .poll(() => reader.faults.at(-1))
     .toMatch(/^storage holds another entry \d+ than it held before/);
 });
 
@@ -170,7 +170,7 @@ test('the true storage is taken again, with every record, by a ledger that any t
   const [next] = await record('6');
   if (next === undefined) throw new Error('no record');
   expect(await proven(next)).toMatchObject({ ok: true });
-  await expect.poll(() => reader.view.counts().records.root, { timeout: 20_000 }).toBe(6);
+  await expect.poll(() => reader.view.counts().records.root).toBe(6);
 });
 
 test('a ledger that was paused while another took its place writes nothing and ends', async () => {
